@@ -65,7 +65,7 @@ type Attempt struct {
 	NextRetryAt  int64    `json:"next,omitempty"`
 	DurationMS   int64    `json:"ms"`
 	ResponseCode int      `json:"code,omitempty"` // 0: no answer came
-	ErrorKind    string   `json:"kind_of_error,omitempty"`
+	ErrorKind    string   `json:"error_kind,omitempty"`
 	Error        string   `json:"error,omitempty"`
 	ResponseBody string   `json:"body,omitempty"` // at most MaxResponseExcerpt bytes
 	URL          string   `json:"url,omitempty"`

@@ -14,10 +14,10 @@ import (
 // Sealed is a secret under the master key (AEAD). It is the only form in which
 // a secret enters a topic.
 type Sealed struct {
-	KeyID     string    `json:"k"`              // which master key
-	Box       []byte    `json:"b"`              // nonce and ciphertext
-	CreatedAt time.Time `json:"at"`             //
-	ExpiresAt time.Time `json:"until,omitzero"` // of a rotated secret: still signs beside the new one until then
+	KeyID     string    `json:"k"`     // which master key
+	Box       []byte    `json:"b"`     // nonce and ciphertext
+	CreatedAt time.Time `json:"at"`    //
+	ExpiresAt time.Time `json:"until"` // of a rotated secret: still signs beside the new one until then
 }
 
 // CustomHeader is one header that the owner put on an endpoint; its value may
@@ -79,7 +79,7 @@ func MatchType(pattern, eventType string) bool {
 		return true
 	}
 	base, ok := strings.CutSuffix(pattern, ".*")
-	return ok && strings.HasPrefix(eventType, base) && len(eventType) > len(base) && eventType[len(base)] == '.'
+	return ok && strings.HasPrefix(eventType, base) && len(eventType) > len(base)+1 && eventType[len(base)] == '.'
 }
 
 // StatusKeySuffix makes the key of an endpoint's status row.
@@ -94,7 +94,7 @@ type EndpointStatus struct {
 	Reason          string    `json:"reason,omitempty"` // "gone" or "failing"
 	Verified        bool      `json:"verified,omitempty"`
 	VerifyError     string    `json:"verify_error,omitempty"`
-	VerifyAttempted time.Time `json:"verify_attempted,omitzero"`
+	VerifyAttempted time.Time `json:"verify_attempted"`
 	At              time.Time `json:"at"`
 }
 

@@ -58,9 +58,9 @@ const ReasonDisabled = "disabled"
 // value is a closed breaker.
 type BreakerState struct {
 	Open      bool      `json:"open,omitempty"`
-	OpenUntil time.Time `json:"until,omitzero"` // the next probe may start then
-	Cooldowns int       `json:"n,omitempty"`    // cool-downs in a row, for their growth
+	OpenUntil time.Time `json:"until"`       // the next probe may start then
+	Cooldowns int       `json:"n,omitempty"` // cool-downs in a row, for their growth
 	Reason    string    `json:"reason,omitempty"`
 	Failures  int       `json:"failures,omitempty"`
-	Since     time.Time `json:"since,omitzero"`
+	Since     time.Time `json:"since"`
 }
