@@ -1,0 +1,61 @@
+package consumer
+
+// Payload reads one event's data again from where its record lies: what a
+// replay sends when the log still has it.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/hookstream/hookstream/schemas"
+)
+
+// ErrExpired says that a record is no longer in its topic.
+var ErrExpired = errors.New("the record is no longer in its topic")
+
+// Payload fetches the record at pos and returns its event's data, verbatim.
+// sources are the configured event topics; a topic that is not among them is
+// read as envelopes. ErrExpired means that retention has taken the record.
+func Payload(ctx context.Context, options []kgo.Opt, sources []schemas.EventSource, pos schemas.Position) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	client, err := kgo.NewClient(append(options[:len(options):len(options)],
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{pos.Topic: {pos.Partition: kgo.NewOffset().At(pos.Offset)}}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxPartitionBytes(1<<10), kgo.FetchMaxWait(100*time.Millisecond))...)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to read %s: %w", pos, err)
+	}
+	defer client.Close()
+	fetches := client.PollRecords(ctx, 1)
+	for _, e := range fetches.Errors() {
+		if errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, context.Canceled) {
+			return nil, fmt.Errorf("reading %s: %w", pos, e.Err)
+		}
+		return nil, fmt.Errorf("reading %s: %w (%v)", pos, ErrExpired, e.Err)
+	}
+	for _, r := range fetches.Records() {
+		if r.Offset != pos.Offset {
+			break
+		}
+		source := schemas.EventSource{Topic: pos.Topic}
+		for _, s := range sources {
+			if s.Topic == pos.Topic {
+				source = s
+			}
+		}
+		rec := schemas.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value, Time: r.Timestamp}
+		for _, h := range r.Headers {
+			rec.Headers = append(rec.Headers, schemas.Header{Key: h.Key, Value: h.Value})
+		}
+		ev, err := schemas.ParseEvent(source, &rec)
+		if err != nil {
+			return nil, fmt.Errorf("reading the event at %s again: %w", pos, err)
+		}
+		return ev.Data, nil
+	}
+	return nil, fmt.Errorf("reading %s: %w", pos, ErrExpired)
+}
