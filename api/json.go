@@ -74,15 +74,27 @@ func ParseJSON(b []byte, into any) error {
 	return Fail(http.StatusBadRequest, "bad_json", "", "the body is not valid JSON")
 }
 
-// kindOf keeps a parser's value text to its first word: the rest may repeat
-// what was sent.
+// kindOf names the JSON kind of a value by its first byte. The parser gives the
+// value itself, which may be a secret and must not be repeated.
 func kindOf(value string) string {
-	word, _, _ := strings.Cut(value, " ")
-	switch word {
-	case "string", "number", "object", "array", "bool", "null":
-		return word
+	switch {
+	case value == "":
+		return "value"
+	case strings.HasPrefix(value, "number "):
+		return "number out of range"
+	case value[0] == '"':
+		return "string"
+	case value[0] == '{':
+		return "object"
+	case value[0] == '[':
+		return "list"
+	case value[0] == 't', value[0] == 'f':
+		return "boolean"
+	case value[0] == 'n':
+		return "null"
+	default:
+		return "number"
 	}
-	return "value of another type"
 }
 
 func nounOf(t reflect.Type) string {

@@ -26,6 +26,7 @@ type Route struct {
 	Pattern string // net/http.ServeMux path pattern, for example /v1/webhooks/{id}
 	Auth    Auth
 	Handle  func(w http.ResponseWriter, r *http.Request) error
+	MaxBody int64 // largest request body in bytes; 0: the mux's default
 	Doc     Doc
 }
 
