@@ -1,0 +1,241 @@
+package main
+
+// Config is every setting of every command in one place, and what the commands
+// make of it: roles, topology, logger, keys.
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookstream/hookstream/schemas"
+)
+
+// The roles that one process can have.
+const (
+	RoleAPI      = "api"
+	RoleInbound  = "inbound"
+	RoleFanout   = "fanout"
+	RoleMover    = "mover"
+	RoleDispatch = "dispatch"
+	RoleSink     = "sink"
+)
+
+// AllRoles lists the roles in the order in which a process starts them.
+func AllRoles() []string {
+	return []string{RoleAPI, RoleInbound, RoleFanout, RoleMover, RoleDispatch, RoleSink}
+}
+
+// Config holds the effective settings. Each field has one flag, one
+// environment variable and one key in the YAML file; settings in
+// config_settings.go says which. A command reads the fields of its own
+// settings; the others keep their defaults.
+type Config struct {
+	File string // the YAML file that was read; empty: none
+
+	// The process.
+	Listen    string        // HTTP address of API, intake, health and metrics
+	Data      string        // folder of what this process keeps on disk
+	Instance  string        // name of this process in consumer groups; empty: host name and an id kept in Data
+	Roles     []string      // sorted in starting order, never empty after Load
+	LogLevel  slog.Level    //
+	LogFormat string        // "text" or "json"
+	Drain     time.Duration // how long a drain may take before the process ends anyway
+	APIKey    string        // the root key
+	MasterKey string        // 32 bytes, hex or base64: seals secrets at rest
+	APIRate   float64       // requests per minute of a key that has no limit of its own
+	APIBurst  int           // requests that a rested key may send at once
+
+	// Kafka.
+	Brokers       []string // host:port
+	KafkaListen   string   // dev: address of the embedded broker
+	KafkaTLS      bool
+	KafkaCA       string // PEM file
+	KafkaCert     string // PEM file, with KafkaKey
+	KafkaKey      string // PEM file
+	KafkaSASL     string // "", PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
+	KafkaUser     string
+	KafkaPassword string
+
+	// Topics.
+	TopicPrefix string
+	Slots       int   // partitions of the co-partitioned topics
+	Replicas    int   // replication factor of the topics that are created
+	MinISR      int   // min.insync.replicas; 0: the broker's default
+	DataLimit   int64 // largest event data in bytes
+	EventTopics []schemas.EventSource
+
+	// ClickHouse.
+	ClickHouse         string // serve: clickhouse:// or http:// address; dev and clickhouse: where the engine listens
+	ClickHouseTLS      bool
+	ClickHouseCA       string        // PEM file
+	ClickHouseCert     string        // PEM file, with ClickHouseKey
+	ClickHouseKey      string        // PEM file
+	ClickHousePassword string        // clickhouse: what the embedded engine asks of its clients
+	NoClickHouse       bool          // run without analytics; outcomes wait in Kafka
+	Flush              time.Duration // longest time that a row waits for its insert
+	FlushRows          int           // rows that make an insert go out sooner
+	FlushBytes         int64         // bytes that make an insert go out sooner
+
+	// Delivery.
+	Profiles     string        // folder of further profile files; empty: built-in ones only
+	AllowPrivate bool          // deliver to loopback and private addresses
+	AllowHTTP    bool          // deliver to http:// URLs
+	Concurrency  int           // requests in flight to one endpoint
+	RetryAfter   time.Duration // longest Retry-After that is honoured
+	DisableAfter time.Duration // an endpoint that failed this long without a success is disabled
+	Breaker      BreakerConfig
+
+	// dev.
+	Demo bool // make sample tenants, endpoints and events
+
+	// listen.
+	Receive ReceiveConfig
+}
+
+// ReceiveConfig is how the local receiver checks and answers.
+type ReceiveConfig struct {
+	Profile  string        // how signatures are made
+	Secrets  []string      // any of them may have signed; empty: nothing is checked
+	Status   int           // of an answer
+	Latency  time.Duration // before an answer
+	FailRate float64       // share of requests that are answered 503
+}
+
+// BreakerConfig is when an endpoint is left alone and for how long.
+type BreakerConfig struct {
+	Window      time.Duration // attempts counted
+	MinAttempts int           // attempts in the window before the ratio counts
+	Ratio       float64       // failing share that opens, 0–1
+	Consecutive int           // failures in a row that open …
+	Deliveries  int           // … when they are of at least so many deliveries
+	CoolDown    time.Duration // first pause; doubles
+	MaxCoolDown time.Duration // longest pause
+	Probes      int           // requests that are let through after a pause
+}
+
+// Default is the configuration of a command before file, environment and
+// flags. dev differs from the others: it brings its own engines.
+func Default(command string) Config {
+	c := Config{
+		Listen:       "127.0.0.1:8080",
+		Data:         "./data",
+		Roles:        AllRoles(),
+		LogLevel:     slog.LevelInfo,
+		LogFormat:    "text",
+		Drain:        30 * time.Second,
+		APIRate:      100,
+		APIBurst:     200,
+		KafkaListen:  "127.0.0.1:9092",
+		TopicPrefix:  schemas.DefaultPrefix,
+		Slots:        int(schemas.DefaultTopology().Slots),
+		Replicas:     int(schemas.DefaultTopology().Replicas),
+		DataLimit:    schemas.DefaultDataLimit,
+		Flush:        time.Second,
+		FlushRows:    50_000,
+		FlushBytes:   16 << 20,
+		Concurrency:  8,
+		RetryAfter:   time.Hour,
+		DisableAfter: 5 * 24 * time.Hour,
+		Breaker: BreakerConfig{
+			Window: time.Minute, MinAttempts: 20, Ratio: 0.5, Consecutive: 10, Deliveries: 5,
+			CoolDown: 30 * time.Second, MaxCoolDown: 10 * time.Minute, Probes: 1,
+		},
+		Receive: ReceiveConfig{Profile: "standard", Status: 200},
+	}
+	switch command {
+	case cmdDev:
+		c.Slots = int(schemas.DevTopology().Slots)
+		c.ClickHouse = "127.0.0.1:8123"
+		c.AllowPrivate, c.AllowHTTP = true, true
+		c.Drain = 10 * time.Second
+	case cmdClickHouse:
+		c.Listen = "127.0.0.1:8123"
+		c.Data = "./data/clickhouse"
+	case cmdListen:
+		c.Listen = "127.0.0.1:3000"
+	case cmdProduce:
+		c.Brokers = []string{"127.0.0.1:9092"}
+	}
+	return c
+}
+
+// Has says whether this process has a role.
+func (c *Config) Has(role string) bool { return slices.Contains(c.Roles, role) }
+
+// Topology is the shape of the topics on a real cluster.
+func (c *Config) Topology() schemas.Topology { return c.shape(schemas.DefaultTopology()) }
+
+// DevTopology is the shape of the topics on the embedded broker.
+func (c *Config) DevTopology() schemas.Topology { return c.shape(schemas.DevTopology()) }
+
+func (c *Config) shape(t schemas.Topology) schemas.Topology {
+	t.Prefix = c.TopicPrefix
+	t.Slots = int32(c.Slots)
+	t.Attempts = min(t.Attempts, t.Slots)
+	t.Replicas = int16(c.Replicas)
+	t.MinISR = c.MinISR
+	t.DataLimit = int(c.DataLimit)
+	return t
+}
+
+// Sources are the topics that fan-out reads: hookstream's own events topic
+// first, then the users' own.
+func (c *Config) Sources() []schemas.EventSource {
+	own := schemas.EventSource{Topic: c.TopicPrefix + "events", Format: schemas.FormatEnvelope}
+	return append([]schemas.EventSource{own}, c.EventTopics...)
+}
+
+// Logger writes to w at the configured level in the configured format.
+func (c *Config) Logger(w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// masterKeySize is the length of the key that seals secrets, in bytes.
+const masterKeySize = 32
+
+// SealingKey is the master key's bytes and a short id made from them, which
+// goes beside everything that the key seals.
+func (c *Config) SealingKey() (id string, key []byte, err error) {
+	key, err = ParseMasterKey(c.MasterKey)
+	if err != nil {
+		return "", nil, err
+	}
+	return KeyID(key), key, nil
+}
+
+// ParseMasterKey reads 32 bytes in hex or in any base64 alphabet. The error
+// never repeats the input.
+func ParseMasterKey(s string) ([]byte, error) {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return nil, errors.New("--master-key is missing; make one with: openssl rand -hex 32")
+	}
+	if b, err := hex.DecodeString(s); err == nil && len(b) == masterKeySize {
+		return b, nil
+	}
+	raw := strings.TrimRight(s, "=")
+	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		if b, err := enc.DecodeString(raw); err == nil && len(b) == masterKeySize {
+			return b, nil
+		}
+	}
+	return nil, fmt.Errorf("--master-key is no %d bytes in hex or base64 (%d characters given); make one with: openssl rand -hex 32", masterKeySize, len(s))
+}
+
+// KeyID names a sealing key without telling anything of it.
+func KeyID(key []byte) string {
+	sum := sha256.Sum256(append([]byte("hookstream key id\x00"), key...))
+	return hex.EncodeToString(sum[:4])
+}
