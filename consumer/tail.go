@@ -162,7 +162,9 @@ func (t *Tail) Run(ctx context.Context) (err error) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
-	wg.Go(func() { t.asks.serve(ctx, func(ctx context.Context) (map[int32]int64, error) { return t.list(ctx, client) }) })
+	wg.Go(func() {
+		t.asks.serve(ctx, func(ctx context.Context) (map[int32]int64, error) { return t.list(ctx, client) })
+	})
 	wg.Go(func() { t.fillGaps(ctx, client) })
 	wg.Go(func() {
 		if t.Barrier(ctx) == nil {
