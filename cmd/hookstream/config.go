@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookstream/hookstream/producer"
 	"github.com/hookstream/hookstream/schemas"
 )
 
@@ -169,6 +170,15 @@ func Default(command string) Config {
 
 // Has says whether this process has a role.
 func (c *Config) Has(role string) bool { return slices.Contains(c.Roles, role) }
+
+// Connection is how to reach the Kafka cluster.
+func (c *Config) Connection() producer.Connection {
+	return producer.Connection{
+		Brokers: c.Brokers,
+		TLS:     producer.TLS{Enabled: c.KafkaTLS, CAFile: c.KafkaCA, CertFile: c.KafkaCert, KeyFile: c.KafkaKey},
+		SASL:    producer.SASL{Mechanism: c.KafkaSASL, User: c.KafkaUser, Password: c.KafkaPassword},
+	}
+}
 
 // Topology is the shape of the topics on a real cluster.
 func (c *Config) Topology() schemas.Topology { return c.shape(schemas.DefaultTopology()) }
