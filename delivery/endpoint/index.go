@@ -1,0 +1,99 @@
+package endpoint
+
+// index finds the endpoints of one tenant that an event type is for, and lists
+// them in the order of their creation.
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// index holds entries in lists sorted by (created, id). Callback endpoints are
+// in none of them: they match by their URL only, and lists hide them.
+type index struct {
+	all      []*entry            // every endpoint of the tenant
+	everyone []*entry            // those that take every type
+	exact    map[string][]*entry // by type
+	prefix   map[string][]*entry // "resume" for the subscription resume.*
+}
+
+func order(a, b *entry) int {
+	return cmp.Or(cmp.Compare(a.created, b.created), strings.Compare(a.id, b.id))
+}
+
+func insert(list []*entry, x *entry) []*entry {
+	i, found := slices.BinarySearchFunc(list, x, order)
+	if found {
+		list[i] = x
+		return list
+	}
+	return slices.Insert(list, i, x)
+}
+
+func remove(list []*entry, x *entry) []*entry {
+	if i, found := slices.BinarySearchFunc(list, x, order); found {
+		return slices.Delete(list, i, i+1)
+	}
+	return list
+}
+
+func (n *index) add(x *entry) {
+	n.all = insert(n.all, x)
+	n.subscriptions(x, insert)
+}
+
+func (n *index) remove(x *entry) {
+	n.all = remove(n.all, x)
+	n.subscriptions(x, remove)
+}
+
+// subscriptions applies change to every list that an entry's types put it in.
+func (n *index) subscriptions(x *entry, change func([]*entry, *entry) []*entry) {
+	types := x.types()
+	if len(types) == 0 || slices.Contains(types, "*") {
+		n.everyone = change(n.everyone, x)
+		return
+	}
+	for _, t := range types {
+		lists, key := &n.exact, t
+		if base, ok := strings.CutSuffix(t, ".*"); ok {
+			lists, key = &n.prefix, base
+		}
+		list := change((*lists)[key], x)
+		switch {
+		case len(list) == 0:
+			delete(*lists, key)
+		case *lists == nil:
+			*lists = map[string][]*entry{key: list}
+		default:
+			(*lists)[key] = list
+		}
+	}
+}
+
+// find lists who takes a type, each once, in the order of their creation.
+func (n *index) find(eventType string) []*entry {
+	found := slices.Concat(n.everyone, n.exact[eventType])
+	lists := 0
+	if len(n.everyone) > 0 {
+		lists++
+	}
+	if len(n.exact[eventType]) > 0 {
+		lists++
+	}
+	for i := 0; i < len(eventType) && len(n.prefix) > 0; i++ {
+		if eventType[i] != '.' {
+			continue // "a.b.c" is below "a" and "a.b" only
+		}
+		if more := n.prefix[eventType[:i]]; len(more) > 0 {
+			found = append(found, more...)
+			lists++
+		}
+	}
+	if lists > 1 {
+		slices.SortFunc(found, order)
+		found = slices.Compact(found)
+	}
+	return found
+}

@@ -1,0 +1,160 @@
+package endpoint
+
+// Matching: which endpoints an event is for.
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hookstream/hookstream/api"
+	"github.com/hookstream/hookstream/schemas"
+)
+
+// Match lists the endpoints of the event's tenant that it is for, in the order
+// of their creation; one that gets nothing has its reason in Skip. An event
+// with a callback URL makes its implicit endpoint first; an error means that
+// this write failed and the event has to be matched again.
+func (r *Registry) Match(ctx context.Context, ev *schemas.Event) ([]schemas.Match, error) {
+	if ev.CallbackURL != "" {
+		return r.matchCallback(ctx, ev)
+	}
+	if ev.EndpointID != "" {
+		m, ok := r.matchOne(ev, r.innerID(ev.EndpointID))
+		if !ok {
+			return nil, nil
+		}
+		return []schemas.Match{m}, nil
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	t := r.tenants[ev.Tenant]
+	if t == nil {
+		return nil, nil
+	}
+	found := t.index.find(ev.Type)
+	matches := make([]schemas.Match, 0, len(found))
+	for _, x := range found {
+		m, knows := r.match(x, ev)
+		if knows {
+			matches = append(matches, m)
+		}
+	}
+	return matches, nil
+}
+
+// matchOne is a match for an event that names its endpoint: whatever that
+// subscribes to, but never another tenant's.
+func (r *Registry) matchOne(ev *schemas.Event, id string) (schemas.Match, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	x := r.endpoints[id]
+	if x == nil || x.tenant.Value() != ev.Tenant {
+		return schemas.Match{}, false
+	}
+	m, _ := r.match(x, ev)
+	return m, true
+}
+
+// match is one endpoint's match. knows is false when its profile has a closed
+// catalogue without the event's type. A profile that is no longer installed
+// matches all the same: the delivery then ends with its reason on record.
+func (r *Registry) match(x *entry, ev *schemas.Event) (m schemas.Match, knows bool) {
+	m = schemas.Match{EndpointID: x.id, Profile: x.profile.Value(), Skip: x.standing().Skip(ev.Kind)}
+	p, ok := r.cfg.Profiles.Get(m.Profile)
+	if !ok {
+		return m, true
+	}
+	m.ProfileVersion = p.Version()
+	return m, p.Knows(ev.Type)
+}
+
+// Check judges an event's data by the rules of every endpoint that it would go
+// to now: a 422 problem naming the endpoint and the field. It writes nothing.
+func (r *Registry) Check(ctx context.Context, ev *schemas.Event) error {
+	matches := []schemas.Match{{Profile: ev.Profile}}
+	if ev.CallbackURL == "" {
+		var err error
+		if matches, err = r.Match(ctx, ev); err != nil {
+			return err
+		}
+	}
+	checked := map[string]bool{}
+	for _, m := range matches {
+		if m.Skip != "" || checked[m.Profile] {
+			continue
+		}
+		checked[m.Profile] = true
+		p, ok := r.cfg.Profiles.Get(m.Profile)
+		if !ok {
+			return api.Fail(http.StatusUnprocessableEntity, "unknown_profile", "profile", "there is no profile %q; use one of %s", m.Profile, strings.Join(r.cfg.Profiles.Names(), ", "))
+		}
+		if err := p.CheckData(ev.Type, ev.Data); err != nil {
+			detail := err.Error()
+			if m.EndpointID != "" {
+				detail = fmt.Sprintf("webhook %s (profile %s): %s", m.EndpointID, m.Profile, detail)
+			}
+			return api.Fail(http.StatusUnprocessableEntity, "invalid_data", "data", "%s", detail)
+		}
+	}
+	return nil
+}
+
+// matchCallback finds or makes the implicit endpoint of a callback URL. An
+// unknown profile matches nothing: there is no way to send under it.
+func (r *Registry) matchCallback(ctx context.Context, ev *schemas.Event) ([]schemas.Match, error) {
+	p, ok := r.cfg.Profiles.Get(ev.Profile)
+	if !ok {
+		r.cfg.Log.Warn("event names an unknown profile for its callback URL", "event", ev.ID, "tenant", ev.Tenant, "profile", ev.Profile)
+		return nil, nil
+	}
+	normal, err := NormalizeURL(ev.CallbackURL)
+	if err != nil {
+		return nil, nil // the event's own check refused it before
+	}
+	id := schemas.CallbackEndpointID(ev.Tenant, ev.Profile, normal)
+	if m, ok := r.matchOne(ev, id); ok {
+		return []schemas.Match{m}, nil
+	}
+	err = r.change(ctx, id, func(ctx context.Context) error {
+		if _, ok := r.matchOne(ev, id); ok {
+			return nil
+		}
+		if _, err := r.needTenantSecret(ctx, ev.Tenant, actorSelf); err != nil {
+			return err
+		}
+		now := stamp()
+		row := schemas.Endpoint{ID: id, Tenant: ev.Tenant, Version: 1, URL: normal, Profile: p.Name(), Events: []string{"*"},
+			Active: true, Verified: true, SkipVerification: true, Callback: true, CreatedAt: now, UpdatedAt: now}
+		return r.putEndpoint(ctx, &row)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the endpoint of a callback URL: %w", err)
+	}
+	return []schemas.Match{{EndpointID: id, Profile: p.Name(), ProfileVersion: p.Version()}}, nil
+}
+
+// NormalizeURL is the form under which a callback URL has one endpoint: scheme
+// and host in lower case, no default port, no fragment, a path of at least "/".
+func NormalizeURL(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "", fmt.Errorf("reading URL: %w", err)
+	}
+	u.Scheme = strings.ToLower(u.Scheme)
+	u.Host = strings.ToLower(u.Host)
+	if port := u.Port(); port == "443" && u.Scheme == "https" || port == "80" && u.Scheme == "http" {
+		u.Host = strings.TrimSuffix(u.Host, ":"+port)
+	}
+	u.Fragment, u.RawFragment = "", ""
+	if u.Path == "" {
+		u.Path = "/"
+	}
+	return u.String(), nil
+}
+
+// stamp is the time of a row: whole milliseconds, as rows keep it.
+func stamp() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }

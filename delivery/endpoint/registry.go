@@ -1,0 +1,326 @@
+package endpoint
+
+// Registry: the last row per key of endpoints and tenants, in memory.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hookstream/hookstream/schemas"
+	"github.com/hookstream/hookstream/schemas/profile"
+)
+
+// Config of a Registry. The functions are its seams to the other rooms; all but Challenged are
+// needed.
+type Config struct {
+	Topology schemas.Topology
+	Profiles *profile.Set
+	Keyring  *Keyring
+	CheckURL func(raw string) error                      // whether an endpoint may have this URL
+	Write    func(context.Context, schemas.Record) error // nil once the record is acked
+	Barrier  func(context.Context) error                 // nil once this registry has applied all that is in its topics now
+	Publish  func(context.Context, schemas.Event) error  // nil once the event is accepted
+	Notice   func(schemas.Notice)                        // audit
+	Log      *slog.Logger
+	Overlap  time.Duration // how long a rotated secret signs on, unless asked otherwise; 0: DefaultOverlap
+
+	// Challenged says whether webhooks of a profile have to pass a challenge
+	// before they get events; nil: none has to.
+	Challenged func(*profile.Profile) bool
+}
+
+// DefaultOverlap is how long a rotated secret signs beside the new one.
+const DefaultOverlap = 24 * time.Hour
+
+// Validate names the field that is missing.
+func (c Config) Validate() error {
+	missing := ""
+	switch {
+	case c.Profiles == nil:
+		missing = "Profiles"
+	case c.Keyring == nil || len(c.Keyring.keys) == 0:
+		missing = "Keyring"
+	case c.CheckURL == nil:
+		missing = "CheckURL"
+	case c.Write == nil:
+		missing = "Write"
+	case c.Barrier == nil:
+		missing = "Barrier"
+	case c.Publish == nil:
+		missing = "Publish"
+	case c.Notice == nil:
+		missing = "Notice"
+	case c.Log == nil:
+		missing = "Log"
+	}
+	if missing != "" {
+		return fmt.Errorf("registry: %s is missing; it has to be wired", missing)
+	}
+	if c.Overlap < 0 {
+		return errors.New("registry: Overlap is negative; give a time, or 0 for 24 h")
+	}
+	if err := c.Topology.Validate(); err != nil {
+		return fmt.Errorf("registry: %w", err)
+	}
+	return nil
+}
+
+// Registry answers what the other rooms ask about endpoints and tenants. Its
+// state comes from Apply alone. It is safe for concurrent use.
+type Registry struct {
+	cfg      Config
+	prefixes []string // of webhook ids on the wire
+	locks    stripes  // serialise the writes of this node to one row
+
+	mu        sync.RWMutex
+	endpoints map[string]*entry
+	tenants   map[string]*tenant
+	keys      map[keyHash]*tenant
+}
+
+// NewRegistry makes an empty registry.
+func NewRegistry(cfg Config) (*Registry, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Overlap == 0 {
+		cfg.Overlap = DefaultOverlap
+	}
+	r := &Registry{cfg: cfg, locks: newStripes(), endpoints: map[string]*entry{}, tenants: map[string]*tenant{}, keys: map[keyHash]*tenant{}}
+	for _, name := range cfg.Profiles.Names() {
+		p, ok := cfg.Profiles.Get(name)
+		if !ok {
+			continue
+		}
+		if prefix := p.WirePrefixes().Webhook; prefix != "" && prefix != schemas.WebhookPrefix && !slices.Contains(r.prefixes, prefix) {
+			r.prefixes = append(r.prefixes, prefix)
+		}
+	}
+	return r, nil
+}
+
+// Apply takes one record of endpoints or tenants; records of one key have to
+// come in their order. The last row of a key wins, as it does in the log, so
+// that every node ends with the same state. A row that cannot be read is
+// logged and skipped.
+func (r *Registry) Apply(rec *schemas.Record) {
+	var err error
+	switch rec.Topic {
+	case r.cfg.Topology.EndpointsTopic():
+		if id, ok := strings.CutSuffix(string(rec.Key), schemas.StatusKeySuffix); ok {
+			err = r.applyStatus(id, rec)
+		} else {
+			err = r.applyEndpoint(id, rec)
+		}
+	case r.cfg.Topology.TenantsTopic():
+		err = r.applyTenant(string(rec.Key), rec)
+	default:
+		err = fmt.Errorf("topic %s is none of the registry's", rec.Topic)
+	}
+	if err != nil {
+		r.cfg.Log.Error("registry row skipped", "topic", rec.Topic, "partition", rec.Partition, "offset", rec.Offset, "err", err)
+	}
+}
+
+func (r *Registry) applyEndpoint(id string, rec *schemas.Record) error {
+	var x *entry
+	if len(rec.Value) > 0 {
+		var row schemas.Endpoint
+		if err := schemas.ParseRow(rec, &row); err != nil {
+			return err
+		}
+		if row.ID != id || row.Tenant == "" {
+			return fmt.Errorf("row %q of tenant %q stands under the key %q", row.ID, row.Tenant, id)
+		}
+		x = newEntry(&row)
+		r.warnKeys(&row)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.endpoints[id]
+	if old != nil {
+		t := r.tenants[old.tenant.Value()]
+		if !old.flags.has(isCallback) {
+			t.index.remove(old)
+		}
+		t.endpoints--
+		r.dropIfEmpty(t)
+	}
+	if x == nil {
+		delete(r.endpoints, id)
+		return nil
+	}
+	if old != nil && old.status != nil && old.status.ForVersion >= x.version {
+		x.status = old.status
+	}
+	t := r.tenantOf(x.tenant.Value())
+	if !x.flags.has(isCallback) {
+		t.index.add(x)
+	}
+	t.endpoints++
+	r.endpoints[id] = x
+	return nil
+}
+
+// warnKeys reports a row whose secrets this node cannot open: its deliveries
+// cannot be signed until the master key is configured.
+func (r *Registry) warnKeys(row *schemas.Endpoint) {
+	for _, s := range row.Secrets {
+		if !r.cfg.Keyring.Has(s.KeyID) {
+			r.cfg.Log.Error("endpoint is sealed under a master key that is not configured", "endpoint", row.ID, "key_id", s.KeyID)
+			return
+		}
+	}
+}
+
+// applyStatus takes a status row. One without its endpoint says nothing: a
+// dispatcher writes it after reading the endpoint from the same partition, so
+// it is left over from an endpoint that was deleted.
+func (r *Registry) applyStatus(id string, rec *schemas.Record) error {
+	var status *schemas.EndpointStatus
+	if len(rec.Value) > 0 {
+		status = &schemas.EndpointStatus{}
+		if err := schemas.ParseRow(rec, status); err != nil {
+			return err
+		}
+		if status.ID != id {
+			return fmt.Errorf("status of %q stands under the key of %q", status.ID, id)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	x := r.endpoints[id]
+	if x == nil {
+		return nil
+	}
+	if status != nil && status.ForVersion < x.version {
+		status = nil
+	}
+	x.status = status
+	return nil
+}
+
+// Owner is the tenant of an endpoint.
+func (r *Registry) Owner(id string) (tenant string, ok bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	x := r.endpoints[r.innerID(id)]
+	if x == nil {
+		return "", false
+	}
+	return x.tenant.Value(), true
+}
+
+// Len counts endpoints, callback ones included, and tenants.
+func (r *Registry) Len() (endpoints, tenants int) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.endpoints), len(r.tenants)
+}
+
+// innerID accepts a webhook's id in any form: ours, or with the prefix that a
+// profile gives it on the wire.
+func (r *Registry) innerID(id string) string {
+	for _, prefix := range r.prefixes {
+		if inner := schemas.InnerID(id, schemas.WebhookPrefix, prefix); inner != id {
+			return inner
+		}
+	}
+	return id
+}
+
+// Target is the unsealed view that one attempt needs. ok is false for an
+// endpoint that the registry does not have: a deleted one.
+func (r *Registry) Target(id string) (target Target, ok bool) {
+	now := time.Now()
+	r.mu.RLock()
+	x := r.endpoints[id]
+	if x == nil {
+		r.mu.RUnlock()
+		return Target{ID: id, Standing: Deleted}, false
+	}
+	// Rows are not changed once they are here; only the status is.
+	standing := x.standing()
+	var owner *schemas.Tenant
+	if t := r.tenants[x.tenant.Value()]; t != nil {
+		owner = t.row
+	}
+	r.mu.RUnlock()
+	extra := x.extra()
+	target = Target{
+		ID: x.id, Tenant: x.tenant.Value(), Version: x.version, Standing: standing, URL: x.url, Profile: x.profile.Value(),
+		Timeout: time.Duration(extra.timeoutMS) * time.Millisecond, RateLimit: extra.rateLimit, Concurrency: extra.concurrency,
+		Ordered: x.flags.has(isOrdered), OnExhausted: extra.onExhausted, MaxBody: extra.maxBody, Callback: x.flags.has(isCallback),
+	}
+	if extra.noRetry {
+		target.Retry = []time.Duration{}
+	}
+	for _, s := range extra.retry {
+		target.Retry = append(target.Retry, time.Duration(s*float64(time.Second)))
+	}
+	var err error
+	if target.Secrets, err = r.secrets(x, owner, now); err == nil {
+		target.Headers, err = r.headers(x.id, extra.headers)
+	}
+	if err != nil {
+		target.Fault = err.Error()
+	}
+	return target, true
+}
+
+// secrets opens what an endpoint signs with: its own secrets, or its tenant's.
+func (r *Registry) secrets(x *entry, owner *schemas.Tenant, now time.Time) ([][]byte, error) {
+	row, purpose, boxes := x.id, purposeEndpoint, x.secrets()
+	if x.flags.has(isCallback) || r.tenantSigns(x.profile.Value()) {
+		if owner == nil {
+			return nil, errors.New("the tenant has no API Secret; make a key for it")
+		}
+		row, purpose, boxes = owner.ID, purposeTenant, nil
+		for _, s := range owner.Secrets {
+			boxes = append(boxes, compactSealed(s))
+		}
+	}
+	var open [][]byte
+	for _, s := range boxes {
+		if s.expired(now) {
+			continue
+		}
+		plain, err := r.cfg.Keyring.open(row, purpose, s.key.Value(), []byte(s.box))
+		if err != nil {
+			return nil, fmt.Errorf("opening a secret: %w", err)
+		}
+		open = append(open, plain)
+	}
+	if len(open) == 0 {
+		return nil, errors.New("there is no secret to sign with; rotate it")
+	}
+	return open, nil
+}
+
+func (r *Registry) headers(id string, custom []schemas.CustomHeader) ([]schemas.Header, error) {
+	var open []schemas.Header
+	for _, h := range custom {
+		plain, err := r.cfg.Keyring.open(id, headerPurpose(h.Name), h.Value.KeyID, h.Value.Box)
+		if err != nil {
+			return nil, fmt.Errorf("opening header %s: %w", h.Name, err)
+		}
+		open = append(open, schemas.Header{Key: h.Name, Value: plain})
+	}
+	return open, nil
+}
+
+// headerPurpose ties a header's value to its name: moved to another header it
+// does not open.
+func headerPurpose(name string) string { return purposeHeader + strings.ToLower(name) }
+
+// tenantSigns says whether a profile signs with the tenant's API Secret.
+func (r *Registry) tenantSigns(name string) bool {
+	p, ok := r.cfg.Profiles.Get(name)
+	return ok && p.SecretOf() == profile.OfTenant
+}
