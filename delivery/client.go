@@ -1,0 +1,66 @@
+package delivery
+
+// The HTTP clients: what they may connect to, and what they never do
+// (redirects, proxies, compression, cookies).
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hookstream/hookstream/delivery/egress"
+)
+
+// Bounds of one exchange.
+const (
+	maxResponseHeader = 64 << 10 // bytes of status line and headers
+	maxResponseBody   = 64 << 10 // bytes read of a body; what follows is cut off
+	keepAlivePeriod   = 30 * time.Second
+)
+
+// clients are the two round trippers: exact header casing needs HTTP/1.1, and
+// profiles that allow it may use HTTP/2.
+type clients struct {
+	one, two *http.Transport
+}
+
+func newClients(cfg Config) (clients, error) {
+	guard, err := egress.NewGuard(cfg.Egress)
+	if err != nil {
+		return clients{}, fmt.Errorf("making the egress guard: %w", err)
+	}
+	dialer := &net.Dialer{KeepAlive: keepAlivePeriod, Control: guard.Control}
+	transport := func(http2 bool) *http.Transport {
+		protocols := new(http.Protocols)
+		protocols.SetHTTP1(true)
+		protocols.SetHTTP2(http2)
+		return &http.Transport{
+			Proxy:                  nil, // a proxy of the environment would connect in our name, past the guard
+			DialContext:            dialer.DialContext,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
+			Protocols:              protocols,
+			MaxIdleConns:           0, // per host only: one tenant's hosts must not push out another's
+			MaxIdleConnsPerHost:    cfg.IdlePerHost,
+			IdleConnTimeout:        cfg.IdleTimeout,
+			DisableCompression:     true,
+			MaxResponseHeaderBytes: maxResponseHeader,
+		}
+	}
+	return clients{one: transport(false), two: transport(true)}, nil
+}
+
+// do makes one exchange. It is a bare round trip: no redirect is followed and
+// no cookie kept.
+func (c clients) do(req *http.Request, http2 bool) (*http.Response, error) {
+	if http2 {
+		return c.two.RoundTrip(req)
+	}
+	return c.one.RoundTrip(req)
+}
+
+func (c clients) close() {
+	c.one.CloseIdleConnections()
+	c.two.CloseIdleConnections()
+}
