@@ -23,7 +23,7 @@ type Lane struct {
 	Version     int64 // the endpoint's row; a disable counts for this one only
 	Ordered     bool  // one in flight; a failure blocks what follows
 	Concurrency int   // requests in flight at once; 0: DispatchLimits.Concurrency; ordered lanes have 1
-	Halt        bool  // ordered only: an exhausted record disables the endpoint instead of letting the next one go
+	Halt        bool  // ordered only: after an exhausted record nothing goes out until the endpoint is enabled again
 }
 
 // DispatchLimits bound what a dispatcher holds. All must be positive.

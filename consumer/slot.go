@@ -1,0 +1,188 @@
+package consumer
+
+// slot owns everything that one partition number of deliveries, due, park and
+// lanes stands for: its lanes, its done-set, its timers.
+//
+// A slot is one goroutine. Batches, outcomes, acks and timers all reach it as
+// tasks in its mailbox, so its state needs no lock and there is no lock order
+// to keep. Requests run in goroutines of their own that only report back. No
+// task may block: what has to wait is a callback or a timer.
+
+import (
+	"context"
+	"time"
+
+	"github.com/hookstream/hookstream/schemas"
+)
+
+// cancelPause keeps a request that was cut off without need from spinning.
+const cancelPause = time.Second
+
+type slot struct {
+	n       int32
+	cfg     *DispatcherConfig
+	budget  *budget
+	metrics *dispatchMetrics
+	fail    func(error) // ends the dispatcher
+
+	box     *mailbox
+	ctx     context.Context // requests end with it
+	cancel  context.CancelFunc
+	appends context.Context // writes outlive the requests
+	ended   chan struct{}
+
+	lanes     map[string]*lane
+	wakes     wakes
+	active    map[string]*job // deliveries in memory whose attempt is still to be made
+	done      *doneSet
+	stalled   []*lane // wait for room in the process
+	bytes     int64   // of the jobs held
+	flying    int     // requests in flight
+	unsettled int     // jobs whose outcome is being written
+	calls     int     // seams that run on goroutines of their own
+	closing   bool    // nothing new is started
+	given     bool    // the loop is to end
+}
+
+func newSlot(d *Dispatcher, n int32) *slot {
+	s := &slot{n: n, cfg: &d.cfg, budget: d.budget, metrics: d.metrics, fail: d.failWith,
+		box: newMailbox(), appends: d.appends, ended: make(chan struct{}),
+		lanes: map[string]*lane{}, active: map[string]*job{}, done: newDoneSet(d.cfg.Limits.DoneCount)}
+	s.ctx, s.cancel = context.WithCancel(d.appends)
+	return s
+}
+
+// run is the event loop. It returns when the slot was given up and no request
+// of it is in flight.
+func (s *slot) run() {
+	defer close(s.ended)
+	defer s.cancel()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	tick := time.NewTicker(s.cfg.Limits.Rows)
+	defer tick.Stop()
+	for {
+		if s.closing && (s.given || s.unsettled == 0) && s.flying == 0 && s.calls == 0 {
+			s.letGo()
+			return
+		}
+		if at := s.nextWake(); at.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(time.Until(at))
+		}
+		select {
+		case <-s.box.ready:
+			for _, task := range s.box.take() {
+				task()
+			}
+		case <-timer.C:
+			s.fire(time.Now())
+		case <-tick.C:
+			s.tick(time.Now())
+		}
+	}
+}
+
+// stop makes the slot start nothing more, gives what is in flight until ctx
+// ends, cuts off the rest, and returns when the loop has ended.
+func (s *slot) stop(ctx context.Context) {
+	s.box.post(func() { s.closing = true })
+	select {
+	case <-s.ended:
+		return
+	case <-ctx.Done():
+	}
+	s.abort()
+}
+
+// abort cuts off every request and returns when the loop has ended. Nothing
+// that was not acked yet is marked done.
+func (s *slot) abort() {
+	s.cancel()
+	s.box.post(func() { s.closing, s.given = true, true })
+	<-s.ended
+}
+
+// letGo gives back what the slot counts against the process.
+func (s *slot) letGo() {
+	s.given = true
+	for _, task := range s.box.shutdown() {
+		task() // batches are counted out, acks are ignored
+	}
+	s.budget.free(s.bytes)
+	s.bytes = 0
+	for _, l := range s.lanes {
+		s.metrics.waiting.Sub(float64(l.waitingJobs()))
+	}
+	s.metrics.lanes.Sub(float64(len(s.lanes)))
+}
+
+func (s *slot) nextWake() time.Time {
+	if len(s.wakes) == 0 || s.closing {
+		return time.Time{}
+	}
+	return s.wakes[0].wake
+}
+
+// fire looks at every lane whose time has come.
+func (s *slot) fire(now time.Time) {
+	for len(s.wakes) > 0 && !s.wakes[0].wake.After(now) {
+		l := s.wakes[0]
+		s.wakes.set(l, time.Time{})
+		s.pump(l)
+	}
+}
+
+// tick does what is done at intervals.
+func (s *slot) tick(now time.Time) {
+	if s.closing {
+		return
+	}
+	for id, l := range s.lanes {
+		if l.evictable(now, s.cfg.Limits.LaneIdle) {
+			s.wakes.set(l, time.Time{})
+			delete(s.lanes, id)
+			s.metrics.lanes.Dec()
+		}
+	}
+}
+
+// lane is the lane of an endpoint, made when it is first needed.
+func (s *slot) lane(id string, now time.Time) *lane {
+	l, ok := s.lanes[id]
+	if !ok {
+		l = newLane(id, now)
+		if info, ok := s.cfg.Lookup(id); ok {
+			l.know(info, s.cfg.Limits.Concurrency)
+		}
+		s.lanes[id] = l
+		s.metrics.lanes.Inc()
+	}
+	return l
+}
+
+// append writes a record and runs then on the slot's goroutine once it is
+// acked. A failed write ends the dispatcher: nothing may be marked done.
+func (s *slot) append(rec schemas.Record, then func(offset int64)) {
+	s.cfg.Append(s.appends, rec, func(offset int64, err error) {
+		s.box.post(func() {
+			if err != nil {
+				s.fail(&appendError{topic: rec.Topic, err: err})
+				return
+			}
+			if !s.given {
+				then(offset)
+			}
+		})
+	})
+}
+
+// appendError is a write that ends the dispatcher.
+type appendError struct {
+	topic string
+	err   error
+}
+
+func (e *appendError) Error() string { return "appending to " + e.topic + ": " + e.err.Error() }
+func (e *appendError) Unwrap() error { return e.err }

@@ -1,0 +1,96 @@
+package consumer
+
+// Orders from outside: verify, probe now, enable; and the one order that a
+// slot gives itself, to disable an endpoint.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookstream/hookstream/schemas"
+)
+
+// Why an endpoint was disabled by us.
+const (
+	disabledGone    = "gone"    // it answered 410
+	disabledFailing = "failing" // every attempt failed for days
+)
+
+// control carries out one order. Its record is done when the order is.
+func (s *slot) control(rec *schemas.Record, done func(int64)) {
+	c, err := schemas.ParseControl(rec)
+	if err != nil {
+		s.cfg.Logger.Error("a control record cannot be read; it is skipped", "error", err)
+		done(rec.Offset)
+		return
+	}
+	id, offset := c.EndpointID, rec.Offset
+	switch c.Action {
+	case schemas.ControlVerify:
+		s.call(func(ctx context.Context) error { s.cfg.Verify(ctx, id); return ctx.Err() }, func() { done(offset) })
+		return
+	case schemas.ControlEnable:
+		if l := s.lanes[id]; l != nil {
+			l.disabled, l.hold, l.failing, l.halted = -1, time.Time{}, failing{}, false
+			s.pump(l)
+		}
+	case schemas.ControlProbe:
+		s.probeNow(id)
+	default:
+		s.cfg.Logger.Warn("an order that this version does not know is skipped", "action", c.Action, "endpoint", id)
+	}
+	done(offset)
+}
+
+// probeNow moves an open breaker's next probe to now.
+func (s *slot) probeNow(id string) {
+	state := s.cfg.Breaker(id)
+	if state.Open {
+		state.OpenUntil = time.Now()
+		s.cfg.Restore(id, state)
+	}
+	if l := s.lanes[id]; l != nil {
+		l.hold = time.Time{}
+		s.pump(l)
+	}
+}
+
+// disable takes an endpoint out of service, in the version that was called:
+// the status row first, so that what follows finds it disabled.
+func (s *slot) disable(l *lane, version int64, reason string, then func()) {
+	l.disabled = version
+	now := time.Now()
+	status := &schemas.EndpointStatus{ID: l.id, ForVersion: version, Disabled: true, Reason: reason, At: now.UTC()}
+	notice := schemas.Notice{Kind: schemas.NoticeDisabled, Tenant: l.info.Tenant, EndpointID: l.id, At: now.UnixMilli(), Reason: reason, Failures: l.failing.attempts}
+	s.call(func(ctx context.Context) error {
+		if err := s.cfg.Status(ctx, status); err != nil {
+			return fmt.Errorf("disabling endpoint %s: %w", l.id, err)
+		}
+		return nil
+	}, func() {
+		s.cfg.Notice(notice)
+		then()
+	})
+}
+
+// call runs a seam that blocks on a goroutine of its own, and then on the
+// slot's once it has succeeded. An error ends the dispatcher.
+func (s *slot) call(work func(context.Context) error, then func()) {
+	s.calls++
+	go func() {
+		err := work(s.ctx)
+		s.box.post(func() {
+			s.calls--
+			switch {
+			case err != nil && s.ctx.Err() == nil:
+				s.fail(err)
+			case err != nil && !errors.Is(err, context.Canceled):
+				s.cfg.Logger.Warn("cut off while the slot was given up; it will be done again", "error", err)
+			case err == nil && !s.given:
+				then()
+			}
+		})
+	}()
+}
