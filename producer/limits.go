@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -72,11 +71,11 @@ type shape struct {
 type limits struct {
 	adm   *kadm.Client
 	known atomic.Pointer[map[string]shape]
-	mu    sync.Mutex // one asker at a time; guards the copy on write
+	turn  chan struct{} // one asker at a time; holding it guards the copy on write
 }
 
 func newLimits(adm *kadm.Client) *limits {
-	l := &limits{adm: adm}
+	l := &limits{adm: adm, turn: make(chan struct{}, 1)}
 	l.known.Store(&map[string]shape{})
 	return l
 }
@@ -91,8 +90,12 @@ func (l *limits) get(topic string) (shape, bool) {
 // waited for as long as ctx lasts; a topic that does not exist is given a few
 // seconds to appear, because metadata of a new one spreads slowly.
 func (l *limits) learn(ctx context.Context, topics ...string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("asking for topic settings: %w", ctx.Err())
+	}
 	var ask []string
 	for _, t := range topics {
 		if _, ok := l.get(t); !ok {

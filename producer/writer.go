@@ -158,13 +158,15 @@ func (w *Writer) Prepare(ctx context.Context, topics ...string) error {
 // is true is about the record; any other is also on Fatal. The record's bytes
 // belong to the writer until done.
 func (w *Writer) Append(ctx context.Context, rec schemas.Record, done func(offset int64, err error)) {
-	if err := w.append(ctx, &rec, done); err != nil {
+	err := w.hand(ctx, &rec, func(_ int32, offset int64, err error) { done(offset, err) })
+	if err != nil {
 		done(-1, err)
 	}
 }
 
-// append returns an error only when the record was not handed over.
-func (w *Writer) append(ctx context.Context, rec *schemas.Record, done func(int64, error)) error {
+// hand returns an error only when the record was not handed over; done is then
+// not called.
+func (w *Writer) hand(ctx context.Context, rec *schemas.Record, done func(partition int32, offset int64, err error)) error {
 	if w.closed.Load() {
 		return ErrClosed
 	}
@@ -193,11 +195,11 @@ func (w *Writer) append(ctx context.Context, rec *schemas.Record, done func(int6
 	w.client.Produce(context.Background(), toKafka(rec), func(r *kgo.Record, err error) {
 		w.room.Release(cost)
 		if err == nil {
-			done(r.Offset, nil)
+			done(r.Partition, r.Offset, nil)
 			return
 		}
 		if errors.Is(err, kgo.ErrClientClosed) {
-			done(-1, ErrClosed)
+			done(-1, -1, ErrClosed)
 			return
 		}
 		// The record passed our checks, so the broker's refusal is of the batch
@@ -205,7 +207,7 @@ func (w *Writer) append(ctx context.Context, rec *schemas.Record, done func(int6
 		// and written again by a new process, never marked as refused.
 		err = fmt.Errorf("producing to %s: %w", topic, err)
 		w.fail(err)
-		done(-1, err)
+		done(-1, -1, err)
 	})
 	return nil
 }

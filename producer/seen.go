@@ -1,0 +1,99 @@
+package producer
+
+// What an id last stood for: so that one id with two bodies is a conflict, and
+// a repeat of an accepted request is answered without writing it again.
+
+import (
+	"crypto/sha256"
+	"sync"
+	"time"
+
+	"github.com/hookstream/hookstream/schemas"
+)
+
+// fingerprint is half a SHA-256: enough to tell honest bodies apart.
+type fingerprint [16]byte
+
+type seenEntry struct {
+	key      fingerprint
+	body     fingerprint
+	at       time.Time
+	accepted bool // Kafka acknowledged it
+}
+
+// seen remembers ids for a while, best effort: per process, bounded in number
+// and time, oldest forgotten first.
+type seen struct {
+	mu      sync.Mutex
+	window  time.Duration
+	most    int
+	entries map[fingerprint]*seenEntry
+	queue   []*seenEntry // by age; the head index moves
+	head    int
+}
+
+func newSeen(window time.Duration, most int) *seen {
+	return &seen{window: window, most: most, entries: map[fingerprint]*seenEntry{}}
+}
+
+// seenAnswer is what is known of an id and body.
+type seenAnswer int
+
+const (
+	seenNew      seenAnswer = iota // unknown, or its outcome is: publish it
+	seenAccepted                   // the same was accepted
+	seenConflict                   // another body has the id
+)
+
+func keyOf(ev *schemas.Event) fingerprint {
+	return half([]byte(ev.Tenant + "\x00" + ev.ID))
+}
+
+func half(b []byte) fingerprint {
+	sum := sha256.Sum256(b)
+	return fingerprint(sum[:16])
+}
+
+// begin notes an event that is about to be published.
+func (s *seen) begin(ev *schemas.Event, now time.Time) seenAnswer {
+	key, body := keyOf(ev), half(ev.AppendEnvelope(nil))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget(now)
+	if e, ok := s.entries[key]; ok {
+		switch {
+		case e.body != body:
+			return seenConflict
+		case e.accepted:
+			return seenAccepted
+		}
+		return seenNew
+	}
+	e := &seenEntry{key: key, body: body, at: now}
+	s.entries[key] = e
+	s.queue = append(s.queue, e)
+	return seenNew
+}
+
+// accept notes that the event is in Kafka.
+func (s *seen) accept(ev *schemas.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, ok := s.entries[keyOf(ev)]; ok {
+		e.accepted = true
+	}
+}
+
+// forget drops what is too old or too much.
+func (s *seen) forget(now time.Time) {
+	for s.head < len(s.queue) && (len(s.entries) >= s.most || now.Sub(s.queue[s.head].at) > s.window) {
+		e := s.queue[s.head]
+		s.queue[s.head] = nil
+		s.head++
+		delete(s.entries, e.key)
+	}
+	if s.head > 1024 && s.head > len(s.queue)/2 {
+		s.queue = append([]*seenEntry(nil), s.queue[s.head:]...)
+		s.head = 0
+	}
+}
