@@ -45,7 +45,7 @@ func envName(flag string) string {
 // settings lists all settings, bound to c.
 func settings(c *Config) []*setting {
 	var (
-		every   = []string{cmdDev, cmdServe, cmdProduce, cmdListen, cmdTopics, cmdClickHouse}
+		every   = []string{cmdDev, cmdServe, cmdProduce, cmdListen, cmdTopics, cmdClickHouse, cmdReady}
 		node    = []string{cmdDev, cmdServe}
 		dev     = []string{cmdDev}
 		serve   = []string{cmdServe}
@@ -55,7 +55,7 @@ func settings(c *Config) []*setting {
 		engine  = []string{cmdClickHouse}
 		receive = []string{cmdListen}
 		storage = []string{cmdDev, cmdServe, cmdClickHouse}
-		servers = []string{cmdDev, cmdServe, cmdListen, cmdClickHouse}
+		servers = []string{cmdDev, cmdServe, cmdListen, cmdClickHouse, cmdReady}
 	)
 	return []*setting{
 		{"config", every, "FILE", "YAML file with these settings; flags and environment stand over it", false, text(&c.File)},

@@ -51,6 +51,8 @@ func (c *Config) Validate(command string) error {
 	case cmdTopics, cmdProduce:
 		c.checkKafka(&p)
 		c.checkTopics(&p)
+	case cmdReady:
+		c.checkListen(&p)
 	case cmdClickHouse:
 		c.checkListen(&p)
 		p.check(c.Data == "", "--data is empty; name a folder")

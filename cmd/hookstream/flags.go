@@ -21,6 +21,7 @@ const (
 	cmdTopics     = "topics"
 	cmdConfig     = "config"
 	cmdClickHouse = "clickhouse"
+	cmdReady      = "ready"
 	cmdEngine     = "fetch-engine"
 	cmdVersion    = "version"
 	cmdHelp       = "help"
@@ -51,11 +52,10 @@ type Body func(ctx context.Context, inv Invocation) error
 // Bodies are the commands that need the whole of hookstream wired; main fills
 // them in. The others stand beside the command tree.
 type Bodies struct {
-	Dev         Body
-	Serve       Body
-	Produce     Body
-	ClickHouse  Body
-	FetchEngine Body // puts the embedded engine's library into the cache
+	Dev        Body
+	Serve      Body
+	Produce    Body
+	ClickHouse Body
 }
 
 // usageError is a command line that makes no sense.
@@ -104,9 +104,12 @@ func commands(b Bodies) []command {
 		{name: cmdClickHouse, short: "the embedded ClickHouse engine alone, behind its HTTP interface",
 			long:     "What dev runs as a child process. It ends when its standard input closes.",
 			examples: []string{"hookstream clickhouse --listen 127.0.0.1:8123 --data ./data/clickhouse"}, body: b.ClickHouse},
+		{name: cmdReady, short: "ask a running process whether it is ready: 0 yes, 1 no",
+			long:     "Asks /readyz at --listen. The container image uses it as its health check.",
+			examples: []string{"hookstream ready", "hookstream ready --listen 10.0.0.5:8080"}, body: runReady},
 		{name: cmdVersion, short: "the version of this binary", plain: true},
 		{name: cmdHelp, args: "[COMMAND]", short: "what a command does and its flags", plain: true},
-		{name: cmdEngine, short: "put the embedded engine's library into the cache folder", hidden: true, body: b.FetchEngine},
+		{name: cmdEngine, short: "put the embedded engine's library into the cache folder", hidden: true, body: runFetchEngine},
 	}
 }
 
