@@ -95,6 +95,18 @@ func (g *Group) Run(ctx context.Context) error {
 	return nil
 }
 
+// Fail ends Run with err, for example when an append failed: nothing more is
+// handed out, and what is not done by now is not waited for. It does not wait,
+// and without a Run under way it does nothing.
+func (g *Group) Fail(err error) {
+	g.mu.Lock()
+	fail := g.fail
+	g.mu.Unlock()
+	if fail != nil {
+		fail(err)
+	}
+}
+
 // failed reports whether Run is ending for a reason of its own, and not
 // because its context has ended.
 func (g *Group) failed() bool {
@@ -103,7 +115,7 @@ func (g *Group) failed() bool {
 
 // poll hands records out until ctx ends.
 func (g *Group) poll(ctx context.Context) {
-	for ctx.Err() == nil {
+	for poll := int64(1); ctx.Err() == nil; poll++ {
 		fetches := g.client.PollRecords(ctx, g.cfg.MaxPoll)
 		if fetches.IsClientClosed() {
 			return
@@ -119,7 +131,7 @@ func (g *Group) poll(ctx context.Context) {
 					if ctx.Err() != nil {
 						return
 					}
-					g.hand(&t.Topics[i], &t.Topics[i].Partitions[j])
+					g.hand(poll, &t.Topics[i], &t.Topics[i].Partitions[j])
 				}
 			}
 		}
@@ -128,7 +140,7 @@ func (g *Group) poll(ctx context.Context) {
 
 // hand gives one partition's records to Handle, unless the partition went
 // while they were under way.
-func (g *Group) hand(t *kgo.FetchTopic, p *kgo.FetchPartition) {
+func (g *Group) hand(poll int64, t *kgo.FetchTopic, p *kgo.FetchPartition) {
 	if len(p.Records) == 0 {
 		return
 	}
@@ -148,7 +160,7 @@ func (g *Group) hand(t *kgo.FetchTopic, p *kgo.FetchPartition) {
 		g.log.Error("the log went back: records are read again", "topic", t.Topic, "partition", p.Partition, "expected", was, "got", p.Records[0].Offset)
 		g.metrics.dataLoss.Inc()
 	}
-	b := &Batch{Topic: t.Topic, TopicID: t.TopicID, Partition: p.Partition, Records: p.Records, HighWatermark: p.HighWatermark, share: s}
+	b := &Batch{Topic: t.Topic, TopicID: t.TopicID, Partition: p.Partition, Records: p.Records, HighWatermark: p.HighWatermark, Poll: poll, share: s}
 	if err := g.cfg.Handle(s.ctx, b); err != nil && s.ctx.Err() == nil {
 		g.fail(fmt.Errorf("handling records of %s/%d from offset %d on: %w", t.Topic, p.Partition, p.Records[0].Offset, err))
 	}
@@ -184,7 +196,7 @@ func (g *Group) drain(life context.Context) {
 	for _, s := range g.all() {
 		s.settle(ctx)
 	}
-	if n := g.Pending(); n > 0 {
+	if n := g.Pending(); n > 0 && ctx.Err() != nil {
 		g.log.Warn("ending with records that are not done; they will be read again", "records", n)
 	}
 }

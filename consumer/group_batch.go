@@ -5,6 +5,7 @@ package consumer
 
 import (
 	"context"
+	"math"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -18,6 +19,7 @@ type Batch struct {
 	Partition     int32
 	Records       []*kgo.Record
 	HighWatermark int64
+	Poll          int64 // counts polls: all batches of one were fetched before the first of them is handed out
 
 	share *share
 }
@@ -26,6 +28,11 @@ type Batch struct {
 // any order, from any goroutine, any number of times. An ack of a partition
 // that was revoked or lost since is ignored, even if the same partition came back.
 func (b *Batch) Done(offset int64) { b.share.done(offset) }
+
+// Drop says that the record at offset and all after it in this partition will
+// not be done by this assignment, because Handle was told to stop: they are
+// read again, and nobody waits for them.
+func (b *Batch) Drop(offset int64) { b.share.drop(offset) }
 
 // Owned reports whether the batch's assignment still holds, so that acks count.
 func (b *Batch) Owned() bool { return b.share.life.Err() == nil }
@@ -62,12 +69,13 @@ type share struct {
 	ledger    *Ledger // nil until the first record
 	epochs    []epochMark
 	closed    bool
+	dropped   int64         // from here on nothing will be done
 	committed int64         // what the broker has acked; -1 for nothing yet
-	idle      chan struct{} // closed when nothing is open any more; made by who waits for that
+	idle      chan struct{} // closed when settled; made by who waits for that
 }
 
 func newShare(ctx context.Context, topic string, partition int32) *share {
-	s := &share{topicPartition: topicPartition{topic, partition}, committed: -1}
+	s := &share{topicPartition: topicPartition{topic, partition}, committed: -1, dropped: math.MaxInt64}
 	s.ctx, s.release = context.WithCancel(ctx)
 	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	return s
@@ -102,7 +110,24 @@ func (s *share) done(offset int64) {
 	if s.closed || s.ledger == nil || !s.ledger.Done(offset) {
 		return
 	}
-	if s.ledger.Pending() == 0 && s.idle != nil {
+	s.wake()
+}
+
+func (s *share) drop(offset int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropped = min(s.dropped, offset)
+	s.wake()
+}
+
+// settled reports whether everything that will be done is. The caller holds mu.
+func (s *share) settled() bool {
+	return s.ledger == nil || s.ledger.Pending() == 0 || s.ledger.Low() >= s.dropped
+}
+
+// wake ends the waiting of settle. The caller holds mu.
+func (s *share) wake() {
+	if s.idle != nil && s.settled() {
 		close(s.idle)
 		s.idle = nil
 	}
@@ -153,11 +178,11 @@ func (s *share) close() {
 	s.end()
 }
 
-// settle waits until nothing is open, or ctx or the assignment ends.
+// settle waits until everything that will be done is, or ctx or the assignment ends.
 func (s *share) settle(ctx context.Context) {
 	for {
 		s.mu.Lock()
-		if s.ledger == nil || s.ledger.Pending() == 0 {
+		if s.settled() {
 			s.mu.Unlock()
 			return
 		}
