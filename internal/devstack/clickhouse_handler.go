@@ -13,6 +13,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -56,6 +58,7 @@ func newHandler(cfg ClickHouseConfig, eng *engine) (*handler, error) {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/ping", "/replicas_status":
+		w.Header().Set(pidHeader, strconv.Itoa(os.Getpid()))
 		_, _ = w.Write([]byte("Ok.\n"))
 		return
 	case "/", "":

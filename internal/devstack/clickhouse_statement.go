@@ -218,6 +218,9 @@ func (h *handler) run(ctx context.Context, st *statement, rep *reply) error {
 		// Nobody waits for the answer any more: stop working on it. Writes go on.
 		stop := context.AfterFunc(ctx, func() { h.kill(st.comment) })
 		defer stop()
+		if ctx.Err() != nil {
+			return newEngineError(codeNetworkError, "the client left")
+		}
 	}
 	if class == classRead && !st.buffered && streams(st) {
 		return runStream(s, st, rep)

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -24,7 +25,7 @@ type SupervisorConfig struct {
 	Executable string        // empty: this program
 	Args       []string      // of the child, such as "clickhouse", "--listen", …
 	Env        []string      // added to this process's; the place for a password
-	Addr       string        // host:port whose /ping answers 200 when the child works
+	Addr       string        // host:port whose /ping answers, under the child's process id, when the child works
 	StartWait  time.Duration // for the child to answer before it is killed and tried again
 	StopWait   time.Duration // for the child to end by itself before it is killed
 	Backoff    time.Duration // before the second start; doubles up to MaxBackoff
@@ -188,7 +189,7 @@ func (s *Supervisor) runOnce(ctx context.Context) (answered bool, err error) {
 	answers := make(chan bool, 1)
 	watching, cancel := context.WithTimeout(ctx, s.cfg.StartWait)
 	defer cancel()
-	go func() { answers <- s.awaitPing(watching) }()
+	go func() { answers <- s.awaitPing(watching, cmd.Process.Pid) }()
 	for {
 		select {
 		case ok := <-answers:
@@ -248,9 +249,9 @@ func (s *Supervisor) copyStderr(r io.Reader) (last string) {
 }
 
 // awaitPing asks until the child answers or ctx ends.
-func (s *Supervisor) awaitPing(ctx context.Context) bool {
+func (s *Supervisor) awaitPing(ctx context.Context, pid int) bool {
 	for {
-		if ping(ctx, s.cfg.Addr) == nil {
+		if ping(ctx, s.cfg.Addr, pid) == nil {
 			return true
 		}
 		timer := time.NewTimer(50 * time.Millisecond)
@@ -263,8 +264,12 @@ func (s *Supervisor) awaitPing(ctx context.Context) bool {
 	}
 }
 
-// ping is GET /ping, once.
-func ping(ctx context.Context, addr string) error {
+// pidHeader carries the server's process id in the answer to /ping: whatever
+// else may hold the address and answer, it is not our child.
+const pidHeader = "X-Hookstream-Pid"
+
+// ping is GET /ping of the process pid, once.
+func ping(ctx context.Context, addr string, pid int) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err
@@ -284,6 +289,9 @@ func ping(ctx context.Context, addr string) error {
 	defer resp.Body.Close() //nolint:errcheck // read only
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("/ping answered %s", resp.Status)
+	}
+	if got := resp.Header.Get(pidHeader); got != strconv.Itoa(pid) {
+		return fmt.Errorf("another process answers on %s", addr)
 	}
 	return nil
 }
