@@ -1,0 +1,85 @@
+package api
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestLimitsBurstAndLastingRate(t *testing.T) {
+	l := newLimits(100)
+	now := time.Unix(1_700_000_000, 0)
+	for i := range 200 {
+		if w := l.take("k", 0, now); w != 0 {
+			t.Fatalf("request %d of the burst waits %v", i, w)
+		}
+	}
+	if w := l.take("k", 0, now.Add(30*time.Second)); w != 30*time.Second {
+		t.Errorf("within the window of the burst: wait %v, want 30 s although the bucket has 50", w)
+	}
+	// After the window the bucket has refilled for a minute: 100 more.
+	now = now.Add(time.Minute)
+	passed := 0
+	for l.take("k", 0, now) == 0 {
+		passed++
+	}
+	if passed != 100 {
+		t.Errorf("%d passed a minute after the burst, want 100", passed)
+	}
+	if w := l.take("other", 0, now); w != 0 {
+		t.Error("another key has to wait")
+	}
+	if w := l.take("k", 6000, now); w != 0 {
+		t.Error("a new rate of the key does not count")
+	}
+}
+
+// TestLimitsModel checks the two promises against the list of what was
+// admitted, and that who waits as told is admitted.
+func TestLimitsModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rate := float64(rapid.IntRange(1, 20).Draw(t, "rate"))
+		l := newLimits(rate)
+		start := time.Unix(1_700_000_000, 0)
+		now := start
+		var admitted []time.Time
+		for range rapid.IntRange(1, 300).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 5000).Draw(t, "ms")) * time.Millisecond)
+			wait := l.take("k", 0, now)
+			if wait == 0 {
+				admitted = append(admitted, now)
+			} else if rapid.Bool().Draw(t, "obey") {
+				now = now.Add(time.Duration(seconds(wait)) * time.Second)
+				if l.take("k", 0, now) != 0 {
+					t.Fatalf("refused after waiting %v", wait)
+				}
+				admitted = append(admitted, now)
+			}
+			window := 0
+			for _, a := range admitted {
+				if now.Sub(a) < limitWindow {
+					window++
+				}
+			}
+			if most := int(burst(rate)); window > most {
+				t.Fatalf("%d in one minute, at most %d", window, most)
+			}
+			if most := burst(rate) + now.Sub(start).Minutes()*rate; float64(len(admitted)) > most+1e-6 {
+				t.Fatalf("%d admitted in %v, at most %v", len(admitted), now.Sub(start), most)
+			}
+		}
+	})
+}
+
+func TestLimitsForgetQuietKeys(t *testing.T) {
+	l := newLimits(100)
+	now := time.Unix(1_700_000_000, 0)
+	for _, k := range []string{"a", "b", "c"} {
+		l.take(k, 0, now)
+	}
+	l.take("d", 0, now.Add(5*time.Minute))
+	if len(l.keys) != 1 {
+		t.Errorf("%d keys remembered", len(l.keys))
+	}
+}
