@@ -145,7 +145,9 @@ func TopicIDs(ctx context.Context, opts []kgo.Opt, topics ...string) (map[string
 }
 
 func admin(opts []kgo.Opt) (*kadm.Client, func(), error) {
-	client, err := kgo.NewClient(opts...)
+	// What was just created has to show: the client would remember for 5 s that
+	// it was not there.
+	client, err := kgo.NewClient(append(opts[:len(opts):len(opts)], kgo.MetadataMinAge(50*time.Millisecond))...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening kafka client: %w", err)
 	}

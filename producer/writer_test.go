@@ -199,7 +199,7 @@ func TestWriterBoundsMemoryAndHonoursContexts(t *testing.T) {
 	defer fake.Close()
 	cfg := producer.DefaultWriterConfig()
 	cfg.MaxBuffered = 1 << 20
-	w, err := producer.NewWriterWith([]kgo.Opt{kgo.SeedBrokers(fake.ListenAddrs()...)}, cfg)
+	w, err := producer.NewWriterWith(impatient(fake.ListenAddrs()...), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,6 +238,8 @@ func TestWriterBoundsMemoryAndHonoursContexts(t *testing.T) {
 	}
 	// Close waited for the acks; promises may still be on their way.
 	await(t, func() bool { mu.Lock(); defer mu.Unlock(); return written+failed == 100 })
+	mu.Lock()
+	defer mu.Unlock()
 	if written < 1 || written > 5 {
 		t.Errorf("%d records of 200 KiB were in flight through 1 MiB", written)
 	}
@@ -250,7 +252,7 @@ func TestWriterWritesWhatWasAppendedAcrossOutages(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer fake.Close()
-	w, err := producer.NewWriter([]kgo.Opt{kgo.SeedBrokers(fake.ListenAddrs()...)})
+	w, err := producer.NewWriter(impatient(fake.ListenAddrs()...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,6 +297,12 @@ func hangUp(fake *kfake.Cluster, when func() bool) {
 		}
 		return nil, nil, false
 	})
+}
+
+// impatient keeps tests with outages short.
+func impatient(brokers ...string) []kgo.Opt {
+	return []kgo.Opt{kgo.SeedBrokers(brokers...), kgo.MetadataMinAge(20 * time.Millisecond),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond })}
 }
 
 func await(t testing.TB, ok func() bool) {
