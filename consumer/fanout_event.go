@@ -167,15 +167,3 @@ func topicID(b *Batch) [16]byte {
 	sum := sha256.Sum256([]byte(b.Topic))
 	return [16]byte(sum[:16])
 }
-
-// fromKafka copies no bytes.
-func fromKafka(r *kgo.Record) schemas.Record {
-	rec := schemas.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value, Time: r.Timestamp}
-	if len(r.Headers) > 0 {
-		rec.Headers = make([]schemas.Header, len(r.Headers))
-		for i, h := range r.Headers {
-			rec.Headers[i] = schemas.Header{Key: h.Key, Value: h.Value}
-		}
-	}
-	return rec
-}
