@@ -103,6 +103,10 @@ func (g *Guard) checkHost(host string) error {
 	if name == "" || strings.HasPrefix(name, ".") || strings.Contains(name, "..") || len(name) > 253 {
 		return fmt.Errorf("has the host %q, no valid name", host)
 	}
+	// No top-level domain is a number; resolvers differ in what they make of one.
+	if last := name[strings.LastIndexByte(name, '.')+1:]; numeric(last) {
+		return fmt.Errorf("has the host %q, neither a name nor an address", host)
+	}
 	if g.policy.AllowPrivate || len(g.policy.Allow) > 0 {
 		return nil
 	}
@@ -156,4 +160,9 @@ func looseNumber(s string) (uint64, bool) {
 	}
 	n, err := strconv.ParseUint(s, base, 33)
 	return n, err == nil
+}
+
+func numeric(label string) bool {
+	_, loose := looseNumber(label)
+	return loose || strings.Trim(label, "0123456789") == ""
 }

@@ -15,7 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// file is a profile file as written. docs/profiles.md explains each key.
+// file is a profile file as written; the built-in ones in builtin/ show every key in use.
 type file struct {
 	Name      string                `yaml:"name"`
 	Title     string                `yaml:"title"`
