@@ -88,16 +88,52 @@ func (s *Store) query(ctx context.Context, sql string, args []any, each func(dri
 	defer cancel()
 	rows, err := s.conn.Query(ctx, sql, args...)
 	if err != nil {
-		return err
+		return &queryError{err}
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		if err := each(rows); err != nil {
-			return err
+			return &queryError{err}
 		}
 	}
-	return rows.Err()
+	if err := rows.Err(); err != nil {
+		return &queryError{err}
+	}
+	return nil
 }
 
 // replicated says whether reads may hit a replica that lags behind.
 func (s *Store) replicated() bool { return strings.HasPrefix(s.cfg.Engine, "Replicated") }
+
+// asOfFor is how long an answer of AsOf stands.
+const asOfFor = time.Second
+
+// AsOf is the time of the newest attempt that is stored; the epoch when there
+// is none. It says less than Sink.AsOf, which also knows that nothing waits.
+func (s *Store) AsOf(ctx context.Context) (time.Time, error) {
+	s.mu.Lock()
+	if time.Since(s.asOfAt) < asOfFor {
+		defer s.mu.Unlock()
+		return s.asOf, nil
+	}
+	s.mu.Unlock()
+	newest := time.Unix(0, 0).UTC()
+	// The newest hour has it nearly always, by the projection on time.
+	for _, where := range []string{" WHERE attempted_at >= now() - INTERVAL 1 HOUR", ""} {
+		err := s.query(ctx, "SELECT max(attempted_at) FROM hookstream.attempts"+where, nil, func(r driver.Rows) error { return r.Scan(&newest) })
+		if err != nil {
+			return time.Time{}, fmt.Errorf("finding the newest attempt: %w", err)
+		}
+		if newest.Unix() > 0 {
+			break
+		}
+	}
+	newest = newest.UTC()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if newest.After(s.asOf) {
+		s.asOf = newest
+	}
+	s.asOfAt = time.Now()
+	return s.asOf, nil
+}

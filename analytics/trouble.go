@@ -29,6 +29,19 @@ func serverCode(err error) int32 {
 	return 0
 }
 
+// queryError is an error of reading from ClickHouse, as opposed to one of a
+// seam.
+type queryError struct{ cause error }
+
+func (e *queryError) Error() string { return e.cause.Error() }
+func (e *queryError) Unwrap() error { return e.cause }
+
+// fromClickHouse says whether reading from ClickHouse failed.
+func fromClickHouse(err error) bool {
+	var q *queryError
+	return errors.As(err, &q)
+}
+
 // unreachable says whether trying again later can help: network errors,
 // timeouts and an overloaded server, but no refusal.
 func unreachable(err error) bool {
