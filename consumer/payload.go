@@ -47,10 +47,7 @@ func Payload(ctx context.Context, options []kgo.Opt, sources []schemas.EventSour
 				source = s
 			}
 		}
-		rec := schemas.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value, Time: r.Timestamp}
-		for _, h := range r.Headers {
-			rec.Headers = append(rec.Headers, schemas.Header{Key: h.Key, Value: h.Value})
-		}
+		rec := fromKafka(r)
 		ev, err := schemas.ParseEvent(source, &rec)
 		if err != nil {
 			return nil, fmt.Errorf("reading the event at %s again: %w", pos, err)

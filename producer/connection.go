@@ -96,7 +96,7 @@ func Options(c Connection) ([]kgo.Opt, error) {
 	}
 	opts := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID(id)}
 	if c.TLS.on() {
-		conf, err := c.TLS.config()
+		conf, err := c.TLS.Config()
 		if err != nil {
 			return nil, err
 		}
@@ -113,9 +113,9 @@ func Options(c Connection) ([]kgo.Opt, error) {
 	return opts, nil
 }
 
-// config reads the files. kgo fills in each broker's host as the server name
+// Config reads the files. kgo fills in each broker's host as the server name
 // when none is set.
-func (t TLS) config() (*tls.Config, error) {
+func (t TLS) Config() (*tls.Config, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
 	if t.CAFile != "" {
 		pem, err := os.ReadFile(t.CAFile)
