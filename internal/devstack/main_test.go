@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 	case "kafka":
 		cfg := DefaultKafkaConfig()
 		cfg.Listen, cfg.Dir = os.Args[1], os.Args[2]
+		cfg.CheckInterval = time.Second // so that a check runs within a test
 		if _, err := StartKafka(cfg); err != nil {
 			exit(err)
 		}
