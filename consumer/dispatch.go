@@ -14,6 +14,10 @@ import (
 	"github.com/hookstream/hookstream/schemas"
 )
 
+// recoverTimeout bounds what happens before a new slot is fetched; it is well
+// below the group's rebalance timeout.
+const recoverTimeout = 45 * time.Second
+
 // Dispatcher runs the slots that the group assigns to this process.
 type Dispatcher struct {
 	cfg     DispatcherConfig
@@ -259,9 +263,19 @@ func (d *Dispatcher) recover(ctx context.Context, slots []*slot) error {
 		return nil
 	}
 	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
+	// Lanes are read back before the first batch: only a registry that has
+	// caught up may say that one of their endpoints is unknown.
+	if err := d.cfg.Barrier(ctx); err != nil {
+		return fmt.Errorf("waiting for the registry: %w", err)
+	}
 	marks, err := d.seed(ctx, slots)
 	if err != nil {
 		return fmt.Errorf("seeding the done-set: %w", err)
+	}
+	if err := d.recoverLanes(ctx, slots); err != nil {
+		return fmt.Errorf("restoring lanes: %w", err)
 	}
 	d.cfg.Logger.Info("slots recovered", "slots", len(slots), "marks", marks, "took", time.Since(began))
 	return nil

@@ -80,7 +80,7 @@ type DispatcherConfig struct {
 	Barrier func(context.Context) error                                          // returns when the registry has applied everything written before the call
 	Append  func(context.Context, schemas.Record, func(offset int64, err error)) // pipeline writer; one writer for all calls, its order kept
 	Lookup  func(endpointID string) (Lane, bool)                                 // false: the endpoint is deleted
-	Admit   func(endpointID string, now time.Time) schemas.Admission             // an Inactive admission that carries a token still admits deliveries of kind test
+	Admit   func(endpointID, kind string, now time.Time) schemas.Admission       // kind of the delivery that would go: tests go to inactive endpoints too
 	Deliver func(ctx context.Context, token any, d *schemas.Delivery) schemas.Outcome
 	Release func(token any)
 	Breaker func(endpointID string) schemas.BreakerState

@@ -204,7 +204,7 @@ func (w *world) start(change func(*DispatcherConfig)) *process {
 		}
 		return t.lane, true
 	}
-	cfg.Admit = func(id string, now time.Time) schemas.Admission {
+	cfg.Admit = func(id, kind string, now time.Time) schemas.Admission {
 		w.mu.Lock()
 		t := w.targets[id]
 		w.mu.Unlock()

@@ -13,7 +13,8 @@ import (
 )
 
 type dispatchMetrics struct {
-	lanes      prometheus.Gauge
+	lanes      *prometheus.GaugeVec
+	parked     prometheus.Gauge
 	waiting    prometheus.Gauge
 	duplicates prometheus.Counter
 	outcomes   *prometheus.CounterVec
@@ -26,7 +27,9 @@ func newDispatchMetrics(b *budget) *dispatchMetrics {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "hookstream", Subsystem: "dispatch", Name: name, Help: help})
 	}
 	m := &dispatchMetrics{
-		lanes:   gauge("lanes", "Lanes in memory."),
+		lanes: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "hookstream", Subsystem: "dispatch", Name: "lanes",
+			Help: "Lanes in memory: live, spilled to park, or open (the breaker)."}, []string{"state"}),
+		parked:  gauge("parked", "Deliveries in park that are not done."),
 		waiting: gauge("waiting", "Deliveries in memory that wait for their attempt."),
 		duplicates: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "hookstream", Subsystem: "dispatch", Name: "duplicates_total",
 			Help: "Records dropped because their attempt was already made."}),
@@ -36,7 +39,7 @@ func newDispatchMetrics(b *budget) *dispatchMetrics {
 			Help:    "Time from when an attempt was due (or taken from its topic, if later) to when its request was sent.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800}}),
 	}
-	m.all = []prometheus.Collector{m.lanes, m.waiting, m.duplicates, m.outcomes, m.lateness,
+	m.all = []prometheus.Collector{m.lanes, m.parked, m.waiting, m.duplicates, m.outcomes, m.lateness,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "hookstream", Subsystem: "dispatch", Name: "in_flight", Help: "Requests in flight."},
 			func() float64 { return float64(b.flying()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "hookstream", Subsystem: "dispatch", Name: "held_bytes", Help: "Bytes of records in memory."},
@@ -61,6 +64,11 @@ func (m *dispatchMetrics) unregister(r prometheus.Registerer) {
 	for _, c := range m.all {
 		r.Unregister(c)
 	}
+}
+
+// mode counts lanes in and out of a state.
+func (m *dispatchMetrics) mode(mode laneMode, n float64) {
+	m.lanes.WithLabelValues(string(mode.state())).Add(n)
 }
 
 func (m *dispatchMetrics) late(d time.Duration) { m.lateness.Observe(max(d, 0).Seconds()) }

@@ -17,6 +17,7 @@ const (
 	waiting  jobState = iota // in its lane
 	running                  // its request is in flight
 	settling                 // the outcome is known, what follows from it is being written
+	spilling                 // out of its lane, its place on the way to park
 	finished                 // nothing of it is left to do
 )
 
@@ -36,10 +37,9 @@ type job struct {
 	version  int64            // the endpoint's when the request was sent
 	probe    bool             // the request in flight is a breaker's probe
 	bytes    int64            // what it counts against the budgets
-	retry    int              // index among the lane's retries; −1: not there
 }
 
-// due is when the next attempt may start at the earliest.
+// ready reports whether the next attempt is due.
 func (j *job) ready(now time.Time) bool { return !j.d.Due.After(now) }
 
 // retries is a heap of waiting jobs that are not due yet.
@@ -47,21 +47,13 @@ type retries []*job
 
 func (r retries) Len() int           { return len(r) }
 func (r retries) Less(a, b int) bool { return r[a].d.Due.Before(r[b].d.Due) }
-func (r retries) Swap(a, b int) {
-	r[a], r[b] = r[b], r[a]
-	r[a].retry, r[b].retry = a, b
-}
-func (r *retries) Push(x any) {
-	j := x.(*job)
-	j.retry = len(*r)
-	*r = append(*r, j)
-}
+func (r retries) Swap(a, b int)      { r[a], r[b] = r[b], r[a] }
+func (r *retries) Push(x any)        { *r = append(*r, x.(*job)) }
 func (r *retries) Pop() any {
 	old := *r
 	j := old[len(old)-1]
 	old[len(old)-1] = nil
 	*r = old[:len(old)-1]
-	j.retry = -1
 	return j
 }
 
@@ -83,15 +75,21 @@ type lane struct {
 	disabled int64     // endpoint version that this lane has disabled; −1: none
 	halted   bool      // an ordered lane whose head was exhausted waits for an order to go on
 	failing  failing
+	mode     laneMode
+	ramp     int    // after a breaker has closed: requests in flight at once, growing; 0: no such cap
+	sourced  []*job // jobs whose place is a source record, in order of arrival; done ones among them are dropped now and then
+	park     parked
+	dirty    bool // its row is not written yet
+	hasRow   bool // there is a row in lanes that does not say "nothing"
 }
 
 func newLane(id string, now time.Time) *lane {
-	return &lane{id: id, limit: 1, used: now, wakeAt: -1, disabled: -1}
+	return &lane{id: id, limit: 1, used: now, wakeAt: -1, disabled: -1, park: newParked()}
 }
 
 // push adds a job behind all others.
 func (l *lane) push(j *job, now time.Time) {
-	j.state, j.lane, j.retry = waiting, l, -1
+	j.state, j.lane = waiting, l
 	if !l.info.Ordered && !j.ready(now) {
 		heap.Push(&l.later, j)
 		return
@@ -113,7 +111,7 @@ func (l *lane) again(j *job, now time.Time) {
 // next takes the job that may be attempted now; nil when there is none.
 func (l *lane) next(now time.Time) *job {
 	switch {
-	case l.halted, l.hold.After(now), l.running >= l.limit:
+	case l.halted, l.hold.After(now), l.running >= l.width():
 		return nil
 	case l.info.Ordered && (l.running > 0 || l.settling > 0):
 		return nil
@@ -137,12 +135,15 @@ func (l *lane) back(j *job) {
 // lookAgain is when next may give something though nothing happens until
 // then; zero when only an event can change that.
 func (l *lane) lookAgain(now time.Time) time.Time {
-	if l.halted || l.running >= l.limit || l.info.Ordered && (l.running > 0 || l.settling > 0) {
+	if l.halted || l.running >= l.width() || l.info.Ordered && (l.running > 0 || l.settling > 0) {
 		return time.Time{}
 	}
 	var at time.Time
 	if len(l.later) > 0 {
 		at = l.later[0].d.Due
+	}
+	if l.mode != live && l.park.unread() > 0 && l.waitingJobs() == 0 && l.hold.After(now) {
+		return l.hold
 	}
 	if len(l.queue) > 0 {
 		if due := l.queue[0].d.Due; at.IsZero() || due.Before(at) {
@@ -158,13 +159,71 @@ func (l *lane) lookAgain(now time.Time) time.Time {
 	return at
 }
 
+// width is how many requests may be in flight now.
+func (l *lane) width() int {
+	switch {
+	case l.mode == open:
+		return 1
+	case l.ramp > 0:
+		return min(l.ramp, l.limit)
+	}
+	return l.limit
+}
+
+// openSources are the lane's jobs that hold the ledger up, oldest first.
+func (l *lane) openSources() []*job {
+	kept := l.sourced[:0]
+	for _, j := range l.sourced {
+		if j.ack != nil && j.state != finished {
+			kept = append(kept, j)
+		}
+	}
+	clear(l.sourced[len(kept):])
+	l.sourced = kept
+	return kept
+}
+
+// stuck reports that the lane holds the ledger up without getting on: a
+// request has been in flight for too long, or records wait for an endpoint
+// that may not be called.
+func (l *lane) stuck(now time.Time, after time.Duration) bool {
+	blocked := l.halted || l.hold.After(now) || l.info.Ordered && len(l.queue) > 0 && !l.queue[0].ready(now)
+	for _, j := range l.openSources() {
+		switch {
+		case j.parking:
+		case j.state == running && now.Sub(j.started) >= after:
+			return true
+		case j.state == waiting && blocked && now.Sub(j.received) >= after:
+			return true
+		}
+	}
+	return false
+}
+
+// room reports whether the lane wants one more record from park.
+func (l *lane) room(now time.Time, tight bool) bool {
+	switch n := l.waitingJobs(); {
+	case l.mode == live, l.halted, l.hold.After(now.Add(time.Second)):
+		return false
+	case l.mode == open || tight:
+		return n == 0 && l.running < l.width() && !l.hold.After(now)
+	default:
+		return n < 2*l.width()
+	}
+}
+
+// wants reports whether there is one, too.
+func (l *lane) wants(now time.Time, tight bool) bool {
+	return l.park.unread() > 0 && l.room(now, tight)
+}
+
 // waitingJobs is how many jobs are in memory without a request.
 func (l *lane) waitingJobs() int { return len(l.queue) + len(l.later) }
 
 // evictable reports whether the lane can be forgotten: it has no work, had none
 // for a while, and remembers nothing that a new lane would not know.
 func (l *lane) evictable(now time.Time, after time.Duration) bool {
-	return l.idle() && !l.halted && l.failing.since.IsZero() && !l.hold.After(now) && now.Sub(l.used) >= after
+	return l.idle() && l.mode == live && l.park.empty() && !l.dirty && !l.hasRow && !l.halted && l.failing.since.IsZero() && !l.hold.After(now) && now.Sub(l.used) >= after
 }
 
 // idle reports whether nothing of the lane is in memory.

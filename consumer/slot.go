@@ -31,23 +31,43 @@ type slot struct {
 	appends context.Context // writes outlive the requests
 	ended   chan struct{}
 
-	lanes     map[string]*lane
-	wakes     wakes
-	active    map[string]*job // deliveries in memory whose attempt is still to be made
-	done      *doneSet
-	stalled   []*lane // wait for room in the process
-	bytes     int64   // of the jobs held
-	flying    int     // requests in flight
-	unsettled int     // jobs whose outcome is being written
-	calls     int     // seams that run on goroutines of their own
-	closing   bool    // nothing new is started
-	given     bool    // the loop is to end
+	lanes   map[string]*lane
+	wakes   wakes
+	active  map[string]*job // deliveries in memory whose attempt is still to be made
+	done    *doneSet
+	stalled []*lane // wait for room in the process
+	bytes   int64   // of the jobs held
+	flying  int     // requests in flight
+	writes  int     // appends without an answer
+	flushed bool    // the last lane rows are written
+	calls   int     // seams that run on goroutines of their own
+	closing bool    // nothing new is started
+	given   bool    // the loop is to end
+
+	blocked       map[*lane]bool              // not live
+	spillingBytes int64                       // of jobs on their way to park
+	parkEnd       int64                       // highest offset of park that is known to be acked
+	reread        map[schemas.Position]string // source records that are in park already, with their deliveries
+	pass          *parkPass                   // nil while nothing is read from park
+	passes        int
+	scanning      bool
+	rescan        bool
+
+	owner         int64 // of lane rows: grows with each owner of the slot
+	dirty         map[*lane]bool
+	writing       int   // lane rows on their way
+	marking       bool  // the next row is the first of a round with all rows
+	checkpointed  int64 // parkEnd at the last checkpoint
+	snapshot      int64 // offset in lanes of the last such round; −1: none
+	snapshotAt    time.Time
+	sinceSnapshot int
 }
 
 func newSlot(d *Dispatcher, n int32) *slot {
 	s := &slot{n: n, cfg: &d.cfg, budget: d.budget, metrics: d.metrics, fail: d.failWith,
 		box: newMailbox(), appends: d.appends, ended: make(chan struct{}),
-		lanes: map[string]*lane{}, active: map[string]*job{}, done: newDoneSet(d.cfg.Limits.DoneCount)}
+		lanes: map[string]*lane{}, active: map[string]*job{}, done: newDoneSet(d.cfg.Limits.DoneCount),
+		blocked: map[*lane]bool{}, dirty: map[*lane]bool{}, reread: map[schemas.Position]string{}, parkEnd: -1, checkpointed: -1, snapshot: -1, snapshotAt: time.Now()}
 	s.ctx, s.cancel = context.WithCancel(d.appends)
 	return s
 }
@@ -57,12 +77,18 @@ func newSlot(d *Dispatcher, n int32) *slot {
 func (s *slot) run() {
 	defer close(s.ended)
 	defer s.cancel()
+	s.begin()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	tick := time.NewTicker(s.cfg.Limits.Rows)
 	defer tick.Stop()
 	for {
-		if s.closing && (s.given || s.unsettled == 0) && s.flying == 0 && s.calls == 0 {
+		if s.closing && s.flying == 0 && s.calls == 0 && (s.given || s.writes == 0) {
+			if !s.given && !s.flushed {
+				s.flushed = true
+				s.writeRows(time.Now())
+				continue
+			}
 			s.letGo()
 			return
 		}
@@ -87,7 +113,7 @@ func (s *slot) run() {
 // stop makes the slot start nothing more, gives what is in flight until ctx
 // ends, cuts off the rest, and returns when the loop has ended.
 func (s *slot) stop(ctx context.Context) {
-	s.box.post(func() { s.closing = true })
+	s.box.post(s.close)
 	select {
 	case <-s.ended:
 		return
@@ -100,8 +126,22 @@ func (s *slot) stop(ctx context.Context) {
 // that was not acked yet is marked done.
 func (s *slot) abort() {
 	s.cancel()
-	s.box.post(func() { s.closing, s.given = true, true })
+	s.box.post(func() { s.given = true; s.close() })
 	<-s.ended
+}
+
+// begin goes on where an earlier owner left the lanes.
+func (s *slot) begin() {
+	for l := range s.blocked {
+		s.pump(l)
+	}
+	s.scan()
+}
+
+// close starts nothing more.
+func (s *slot) close() {
+	s.closing = true
+	s.endPass()
 }
 
 // letGo gives back what the slot counts against the process.
@@ -114,8 +154,9 @@ func (s *slot) letGo() {
 	s.bytes = 0
 	for _, l := range s.lanes {
 		s.metrics.waiting.Sub(float64(l.waitingJobs()))
+		s.metrics.parked.Sub(float64(l.park.count))
+		s.metrics.mode(l.mode, -1)
 	}
-	s.metrics.lanes.Sub(float64(len(s.lanes)))
 }
 
 func (s *slot) nextWake() time.Time {
@@ -139,11 +180,18 @@ func (s *slot) tick(now time.Time) {
 	if s.closing {
 		return
 	}
+	s.relieve(now)
+	s.writeRows(now)
 	for id, l := range s.lanes {
+		if l.hasRow && !l.dirty && l.mode == live && l.idle() {
+			if _, ok := s.rowOf(l, now); !ok {
+				s.soil(l) // what its row said is over
+			}
+		}
 		if l.evictable(now, s.cfg.Limits.LaneIdle) {
 			s.wakes.set(l, time.Time{})
 			delete(s.lanes, id)
-			s.metrics.lanes.Dec()
+			s.metrics.mode(live, -1)
 		}
 	}
 }
@@ -157,7 +205,7 @@ func (s *slot) lane(id string, now time.Time) *lane {
 			l.know(info, s.cfg.Limits.Concurrency)
 		}
 		s.lanes[id] = l
-		s.metrics.lanes.Inc()
+		s.metrics.mode(live, 1)
 	}
 	return l
 }
@@ -165,8 +213,10 @@ func (s *slot) lane(id string, now time.Time) *lane {
 // append writes a record and runs then on the slot's goroutine once it is
 // acked. A failed write ends the dispatcher: nothing may be marked done.
 func (s *slot) append(rec schemas.Record, then func(offset int64)) {
+	s.writes++
 	s.cfg.Append(s.appends, rec, func(offset int64, err error) {
 		s.box.post(func() {
+			s.writes--
 			if err != nil {
 				s.fail(&appendError{topic: rec.Topic, err: err})
 				return

@@ -34,6 +34,7 @@ func (s *slot) control(rec *schemas.Record, done func(int64)) {
 	case schemas.ControlEnable:
 		if l := s.lanes[id]; l != nil {
 			l.disabled, l.hold, l.failing, l.halted = -1, time.Time{}, failing{}, false
+			s.soil(l)
 			s.pump(l)
 		}
 	case schemas.ControlProbe:

@@ -57,7 +57,7 @@ func (s *slot) take(b *Batch, bytes int64) {
 			continue
 		}
 		j := &job{d: d, src: schemas.Position{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}, ack: b.Done,
-			parkOff: -1, retry: -1, received: now, bytes: recordBytes(r)}
+			parkOff: -1, received: now, bytes: recordBytes(r)}
 		if l := s.enter(j, now); l != nil {
 			touched[l] = struct{}{}
 		}
@@ -79,6 +79,13 @@ func (s *slot) enter(j *job, now time.Time) *lane {
 		s.duplicate(j)
 		return nil
 	}
+	if id, ok := s.reread[j.src]; ok && j.ack != nil {
+		delete(s.reread, j.src)
+		if id == j.d.ID { // its copy in park carries it
+			s.duplicate(j)
+			return nil
+		}
+	}
 	switch k, made, due := s.done.check(j.d.ID, j.d.Attempts); k {
 	case repeat:
 		s.duplicate(j)
@@ -89,17 +96,25 @@ func (s *slot) enter(j *job, now time.Time) *lane {
 	l := s.lane(j.d.EndpointID, now)
 	l.used = now
 	s.active[j.d.ID] = j
-	l.push(j, now)
 	s.metrics.waiting.Inc()
+	if j.ack != nil && l.mode != live {
+		j.lane = l
+		s.toPark(j)
+		return l
+	}
+	if j.ack != nil {
+		l.sourced = append(l.sourced, j)
+	}
+	l.push(j, now)
 	return l
 }
 
 // duplicate closes a record whose delivery is carried on or has ended elsewhere.
 func (s *slot) duplicate(j *job) {
 	s.metrics.duplicates.Inc()
+	j.state = finished
 	s.closePlace(j)
 	s.release(j.bytes)
-	j.state = finished
 }
 
 // release counts bytes out.
@@ -114,9 +129,7 @@ func (s *slot) malformed(rec schemas.Record, cause error, done func(int64), byte
 	s.cfg.Logger.Error("a record of a delivery topic cannot be read; it is kept as a dead letter", "topic", rec.Topic, "partition", rec.Partition, "offset", rec.Offset, "error", cause)
 	dead := schemas.Record{Topic: s.cfg.Topology.DeadTopic(), Partition: s.n, Key: rec.Key, Value: rec.Value,
 		Headers: append(rec.Headers, schemas.Header{Key: schemas.HdrReason, Value: []byte("malformed: " + cut(cause.Error(), maxErrorText))})}
-	s.unsettled++
 	s.append(dead, func(int64) {
-		s.unsettled--
 		done(rec.Offset)
 		s.release(bytes)
 	})

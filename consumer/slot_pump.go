@@ -20,9 +20,6 @@ func (l *lane) know(info Lane, concurrency int) {
 	if info.Ordered && !l.info.Ordered && len(l.later) > 0 {
 		// It became ordered: what waits for a retry blocks what came after it.
 		l.queue = append(l.queue, l.later...)
-		for _, j := range l.later {
-			j.retry = -1
-		}
 		l.later = nil
 		slices.SortStableFunc(l.queue, func(a, b *job) int {
 			if c := a.received.Compare(b.received); c != 0 {
@@ -57,46 +54,53 @@ func (s *slot) pump(l *lane) {
 			continue
 		}
 		if !s.try(l, j, now) {
-			l.back(j)
-			s.metrics.waiting.Inc()
 			break
 		}
 	}
 	s.wakes.set(l, l.lookAgain(now))
+	if l.mode != live {
+		s.scan()
+	}
 }
 
 // try asks for admission and starts the attempt; false leaves the job waiting.
 func (s *slot) try(l *lane, j *job, now time.Time) bool {
 	if !s.budget.acquire(s.roomAgain) {
+		s.putBack(l, j)
 		l.stalled = true
 		s.stalled = append(s.stalled, l)
 		return false
 	}
-	adm := s.cfg.Admit(l.id, now)
+	adm := s.cfg.Admit(l.id, j.d.Kind, now)
 	switch adm.Kind {
 	case schemas.Go:
 		s.launch(l, j, adm, now)
 		return true
 	case schemas.Inactive:
-		if adm.Token != nil && j.d.Kind == schemas.KindTest {
-			s.launch(l, j, adm, now)
-			return true
-		}
 		s.budget.release()
-		if adm.Token != nil {
-			s.cfg.Release(adm.Token)
-		}
 		if adm.Reason == schemas.ReasonDisabled {
 			s.bury(j, adm.Reason, now)
 		} else {
 			s.skip(j, adm.Reason, now)
 		}
 		return true
+	case schemas.Open:
+		s.budget.release()
+		s.putBack(l, j)
+		s.opened(l, adm.Until, now)
+		return false
 	default:
 		s.budget.release()
+		s.putBack(l, j)
 		l.holdUntil(adm.Until, now)
 		return false
 	}
+}
+
+// putBack undoes next: the job is the lane's first again.
+func (s *slot) putBack(l *lane, j *job) {
+	l.back(j)
+	s.metrics.waiting.Inc()
 }
 
 // holdUntil lets nothing of the lane start before t; always a little in the

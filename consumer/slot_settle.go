@@ -35,7 +35,9 @@ func (s *slot) landed(l *lane, j *job, out schemas.Outcome) {
 	s.metrics.outcome(out.Verdict)
 	if out.HoldUntil.After(l.hold) {
 		l.hold = out.HoldUntil
+		s.soil(l)
 	}
+	s.judge(l, &out, now)
 	switch out.Verdict {
 	case schemas.Delivered, schemas.Retry, schemas.Exhausted:
 		if l.failing.count(out.Verdict != schemas.Delivered && out.Failed, now, s.cfg.Limits) && l.disabled != j.version {
@@ -44,6 +46,32 @@ func (s *slot) landed(l *lane, j *job, out schemas.Outcome) {
 	}
 	s.follow(l, j, &out, now)
 	s.pump(l)
+}
+
+// judge lets an open lane go on once its breaker has closed, and lets a lane
+// that comes back grow to its full width step by step.
+func (s *slot) judge(l *lane, out *schemas.Outcome, now time.Time) {
+	if l.hasRow || !l.failing.since.IsZero() && now.Sub(l.failing.since) >= failingRow {
+		s.soil(l)
+	}
+	if l.ramp > 0 && !out.Failed {
+		if l.ramp++; l.ramp >= l.limit {
+			l.ramp = 0
+		}
+	}
+	if l.mode != open {
+		return
+	}
+	switch state := s.cfg.Breaker(l.id); {
+	case !state.Open && !out.Failed:
+		s.setMode(l, spilled)
+		l.ramp, l.hold = 1, out.HoldUntil
+		s.soil(l)
+	case state.Open:
+		l.hold = time.Time{}
+		l.holdUntil(state.OpenUntil, now)
+		s.soil(l)
+	}
 }
 
 // follow writes what the verdict asks for.
@@ -65,6 +93,9 @@ func (s *slot) follow(l *lane, j *job, out *schemas.Outcome, now time.Time) {
 		next.Attempts = made
 		s.followBy(j, retryRecord(s.cfg.Topology, next, due, now.Add(-tierSlack)), s.row(j, out.Row, made, schemas.StatePending, due))
 	case schemas.Exhausted:
+		if l.halted = l.info.Ordered && l.info.Halt; l.halted {
+			s.soil(l)
+		}
 		s.deadLetter(j, "exhausted", s.row(j, out.Row, made, schemas.StateError, time.Time{}))
 	case schemas.Gone:
 		row := s.row(j, out.Row, made, schemas.StateError, time.Time{})
@@ -100,7 +131,6 @@ func (s *slot) bury(j *job, reason string, now time.Time) {
 func (s *slot) settle(j *job) {
 	j.state = settling
 	j.lane.settling++
-	s.unsettled++
 	if s.active[j.d.ID] == j {
 		delete(s.active, j.d.ID)
 	}
@@ -146,7 +176,6 @@ func (s *slot) writeRow(j *job, row schemas.Attempt) {
 		return
 	}
 	s.append(rec, func(int64) {
-		s.unsettled--
 		j.lane.settling--
 		j.state = finished
 		s.closePlace(j)
@@ -168,12 +197,13 @@ func (s *slot) retryInPlace(l *lane, j *job, row schemas.Attempt, made int, due 
 	rec.Headers = append(rec.Headers, schemas.Header{Key: schemas.HdrDue, Value: strconv.AppendInt(nil, due.UnixMilli(), 10)})
 	j.state = settling
 	l.settling++
-	s.unsettled++
 	s.remember(full, true)
 	s.append(rec, func(int64) {
-		s.unsettled--
 		l.settling--
 		j.d.Attempts, j.d.Due = made, due
+		if l.info.Ordered {
+			s.soil(l)
+		}
 		l.again(j, time.Now())
 		s.metrics.waiting.Inc()
 		s.pump(l)
@@ -186,9 +216,14 @@ func (s *slot) remember(row schemas.Attempt, held bool) {
 	s.done.mark(doneMark{id: row.DeliveryID, no: row.No, terminal: row.State.Terminal(), held: held, due: row.NextRetryAt})
 }
 
-// closePlace closes the record that stands for a job.
+// closePlace closes the record that stands for a finished job. One whose place
+// is on its way to park is closed when it has arrived there.
 func (s *slot) closePlace(j *job) {
-	if j.ack != nil {
+	switch {
+	case j.parking:
+	case j.ack != nil:
 		j.ack(j.src.Offset)
+	case j.parkOff >= 0:
+		s.parkDone(j)
 	}
 }
