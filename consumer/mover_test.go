@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,7 +81,7 @@ type dueReader struct {
 
 func readDue(t testing.TB, options []kgo.Opt, topic string) (*dueReader, func()) {
 	t.Helper()
-	cl, err := kgo.NewClient(append(options, kgo.ConsumeTopics(topic), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(250*time.Millisecond))...)
+	cl, err := kgo.NewClient(append(options, kgo.ConsumeTopics(topic), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +115,21 @@ func (d *dueReader) count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.got)
+}
+
+// quantiles of how late things arrived.
+func (d *dueReader) quantiles(qs ...float64) (out []time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var late []time.Duration
+	for _, as := range d.got {
+		late = append(late, as[0].late)
+	}
+	slices.Sort(late)
+	for _, q := range qs {
+		out = append(out, late[int(q*float64(len(late)-1))])
+	}
+	return out
 }
 
 // check looks at everything that has arrived.
@@ -160,6 +176,7 @@ func TestMoverMovesWhatIsDueThroughTheTiers(t *testing.T) {
 	if twice := due.check(t, c.Topology, n); twice != 0 {
 		t.Errorf("%d arrived twice without any trouble", twice)
 	}
+	t.Logf("late by: %v", due.quantiles(.5, .99, 1))
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -361,13 +378,14 @@ func TestMoverKeepsLongSchedules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		options := []kgo.Opt{kgo.SeedBrokers(fake.ListenAddrs()...), kgo.Dialer(network.DialContext)}
+		// Long polls and sessions: a day has few of them.
+		options := []kgo.Opt{kgo.SeedBrokers(fake.ListenAddrs()...), kgo.Dialer(network.DialContext), kgo.FetchMaxWait(time.Minute)}
 		w, err := producer.NewWriter(options)
 		if err != nil {
 			t.Fatal(err)
 		}
 		cfg := DefaultMoverConfig()
-		cfg.Options, cfg.Topology, cfg.Append, cfg.Instance = options, topology, w.Append, "m1"
+		cfg.Options, cfg.Topology, cfg.Append, cfg.Session = options, topology, w.Append, 50*time.Second
 		m, err := NewMover(cfg)
 		if err != nil {
 			t.Fatal(err)
