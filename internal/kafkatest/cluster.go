@@ -84,3 +84,11 @@ func Start(t testing.TB) Cluster {
 	}
 	return c
 }
+
+// Brokers are the real broker's addresses, or nil when the suites run on kfake.
+func Brokers() []string {
+	if env := os.Getenv("HOOKSTREAM_TEST_BROKERS"); env != "" {
+		return strings.Split(env, ",")
+	}
+	return nil
+}
