@@ -154,7 +154,7 @@ func (h *handler) statement(w http.ResponseWriter, r *http.Request, values url.V
 	}
 	w.Header().Set("X-ClickHouse-Server-Display-Name", displayName)
 	w.Header().Set("X-ClickHouse-Timezone", h.timezone)
-	w.Header().Set("X-ClickHouse-Query-Id", st.comment)
+	w.Header().Set("X-ClickHouse-Query-Id", values.Get("query_id"))
 	if isHello(st.text) {
 		err = rep.write(h.hello(st.revision))
 	} else {
@@ -258,7 +258,7 @@ func runStream(s *session, st *statement, rep *reply) error {
 }
 
 func (h *handler) runWhole(s *session, st *statement, rep *reply, class statementClass) error {
-	if class == classRead && !st.has("max_result_bytes") {
+	if class == classRead && !st.has("max_result_bytes") && !st.has("readonly") { // readonly lets no setting change any more
 		limit := []parameter{{"max_result_bytes", strconv.FormatInt(h.cfg.ResultBytes, 10)}, {"result_overflow_mode", "throw"}}
 		if err := s.set(limit); err != nil {
 			return err

@@ -10,7 +10,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -252,6 +254,27 @@ func TestClickHouse(t *testing.T) {
 		}
 	})
 
+	t.Run("requests at once stay apart", func(t *testing.T) {
+		var all sync.WaitGroup
+		for worker := range 6 {
+			all.Go(func() {
+				for i := range 60 {
+					mine := uint64(worker*1000 + i)
+					ctx := clickhouse.Context(t.Context(),
+						clickhouse.WithParameters(clickhouse.Parameters{"mine": strconv.FormatUint(mine, 10)}),
+						clickhouse.WithSettings(clickhouse.Settings{"max_block_size": 1000 + mine}))
+					var param, setting uint64
+					if err := conn.QueryRow(ctx, "SELECT {mine:UInt64}, toUInt64(getSetting('max_block_size'))").Scan(&param, &setting); err != nil {
+						t.Error(err)
+					} else if param != mine || setting != 1000+mine {
+						t.Errorf("asked with %d, answered with %d and %d", mine, param, setting)
+					}
+				}
+			})
+		}
+		all.Wait()
+	})
+
 	t.Run("curl", func(t *testing.T) { testCurl(t, c) })
 }
 
@@ -287,6 +310,8 @@ func testCurl(t *testing.T, c *child) {
 		{name: "explain", body: strings.NewReader("EXPLAIN SELECT 1"), status: 200, want: "ReadFrom"},
 		{name: "column named format", body: strings.NewReader("SELECT format FROM (SELECT 5 AS format)"), status: 200, want: "5"},
 		{name: "database", query: url.Values{"database": {"test"}}, body: strings.NewReader("SELECT currentDatabase()"), status: 200, want: "test"},
+		{name: "readonly", query: url.Values{"readonly": {"1"}, "max_threads": {"1"}, "database": {"test"}}, body: strings.NewReader("SELECT count() FROM plain FORMAT JSONCompact"), status: 200, want: "data"},
+		{name: "readonly write", query: url.Values{"readonly": {"1"}}, body: strings.NewReader("DROP TABLE test.plain"), status: 500, code: "164"},
 		{name: "unknown database", query: url.Values{"database": {"no`pe"}}, body: strings.NewReader("SELECT 1"), status: 500, code: "81"},
 		{name: "insert csv", query: insert, body: strings.NewReader("1,a\n2,b\n"), status: 200},
 		{name: "insert csv.gz", query: insert, body: gz("3,c\n"), header: []string{"Content-Encoding", "gzip"}, status: 200},

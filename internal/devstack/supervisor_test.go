@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 func superviseClickHouse(t *testing.T, edit func(*SupervisorConfig)) *Supervisor {
@@ -39,6 +41,7 @@ func superviseClickHouse(t *testing.T, edit func(*SupervisorConfig)) *Supervisor
 }
 
 func TestSupervisorRestartsAKilledChild(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	s := superviseClickHouse(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
