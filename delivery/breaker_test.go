@@ -237,6 +237,16 @@ func TestProbeNeverLeaks(t *testing.T) {
 	if s := h.Breaker("wh_1"); !s.Open || s.Cooldowns != 3 {
 		t.Errorf("what does not count changed the breaker: %+v", s)
 	}
+	// Cut off by a panic.
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		a := probe()
+		h.Deliver(context.Background(), a.Token, nil)
+	}()
 	h.target.URL = r.URL
 	if out := h.Deliver(context.Background(), probe().Token, sample("dlv_1")); out.Verdict != schemas.Delivered || h.Breaker("wh_1").Open {
 		t.Errorf("%+v, %+v", out, h.Breaker("wh_1"))

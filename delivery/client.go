@@ -18,6 +18,8 @@ const (
 	maxResponseHeader = 64 << 10 // bytes of status line and headers
 	maxResponseBody   = 64 << 10 // bytes read of a body; what follows is cut off
 	keepAlivePeriod   = 30 * time.Second
+	pingAfter         = 10 * time.Second // of silence on an HTTP/2 connection
+	pingTimeout       = 5 * time.Second
 )
 
 // clients are the two round trippers: exact header casing needs HTTP/1.1, and
@@ -37,14 +39,17 @@ func newClients(cfg Config) (clients, error) {
 		protocols.SetHTTP1(true)
 		protocols.SetHTTP2(http2)
 		return &http.Transport{
-			Proxy:                  nil, // a proxy of the environment would connect in our name, past the guard
-			DialContext:            dialer.DialContext,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
-			Protocols:              protocols,
-			MaxIdleConns:           0, // per host only: one tenant's hosts must not push out another's
-			MaxIdleConnsPerHost:    cfg.IdlePerHost,
-			IdleConnTimeout:        cfg.IdleTimeout,
-			DisableCompression:     true,
+			Proxy:               nil, // a proxy of the environment would connect in our name, past the guard
+			DialContext:         dialer.DialContext,
+			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
+			Protocols:           protocols,
+			MaxIdleConns:        cfg.IdleTotal,
+			MaxIdleConnsPerHost: cfg.IdlePerHost,
+			IdleConnTimeout:     cfg.IdleTimeout,
+			DisableCompression:  true,
+			// A connection that died without a word would take every request of its host
+			// with it, because HTTP/2 puts them all on one.
+			HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 			MaxResponseHeaderBytes: maxResponseHeader,
 		}
 	}

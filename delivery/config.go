@@ -28,6 +28,7 @@ type Config struct {
 	Breaker       BreakerConfig        //
 	RetryAfterCap time.Duration        // the longest Retry-After that is honoured
 	IdlePerHost   int                  // idle connections kept per host
+	IdleTotal     int                  // and in all, for HTTP/1.1 and HTTP/2 each; 0: no bound
 	IdleTimeout   time.Duration        // and how long
 	Notice        func(schemas.Notice) // breaker changes; must not block; nil: none
 	Registerer    prometheus.Registerer
@@ -54,6 +55,7 @@ func DefaultConfig() Config {
 		UserAgent:     "hookstream/1 (+https://github.com/hookstream/hookstream)",
 		RetryAfterCap: time.Hour,
 		IdlePerHost:   8,
+		IdleTotal:     2048,
 		IdleTimeout:   30 * time.Second,
 		AttemptLevel:  slog.LevelInfo,
 		Breaker:       DefaultBreakerConfig(),
@@ -82,6 +84,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("delivery: RetryAfterCap is %s; give 0 or more", c.RetryAfterCap)
 	case c.IdlePerHost < 1:
 		return fmt.Errorf("delivery: IdlePerHost is %d; give 1 or more", c.IdlePerHost)
+	case c.IdleTotal < 0:
+		return fmt.Errorf("delivery: IdleTotal is %d; give 0 or more", c.IdleTotal)
 	case c.IdleTimeout <= 0:
 		return fmt.Errorf("delivery: IdleTimeout is %s; give more than 0", c.IdleTimeout)
 	}

@@ -23,7 +23,7 @@ func (c *Courier) Deliver(ctx context.Context, tok any, d *schemas.Delivery) sch
 	start := time.Now()
 	t, ok := tok.(*token)
 	if !ok {
-		t = &token{endpointID: d.EndpointID}
+		t = &token{endpointID: d.EndpointID} // not ours: at least the result counts
 	}
 	defer c.settle(t, ignored, "", "", time.Time{}) // whatever happens below, a panic too
 	target, p, body, out, ok := c.prepare(d, start)

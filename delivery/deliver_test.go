@@ -293,6 +293,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"Log":           func(c *Config) { c.Log = nil },
 		"UserAgent":     func(c *Config) { c.UserAgent = "" },
 		"IdlePerHost":   func(c *Config) { c.IdlePerHost = 0 },
+		"IdleTotal":     func(c *Config) { c.IdleTotal = -1 },
 		"IdleTimeout":   func(c *Config) { c.IdleTimeout = 0 },
 		"RetryAfterCap": func(c *Config) { c.RetryAfterCap = -1 },
 		"port 0":        func(c *Config) { c.Egress.Ports = []uint16{0} },

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -19,7 +20,14 @@ import (
 	"github.com/hookstream/hookstream/schemas/profile"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// net/http reads them once per process, so they have to be there from the
+	// start: see TestProxyOfTheEnvironmentIsIgnored.
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"} {
+		os.Setenv(name, "http://127.0.0.1:1")
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // harness is a Courier with one endpoint, wh_1, whose target a test may change.
 type harness struct {

@@ -88,6 +88,7 @@ func TestHostileReceivers(t *testing.T) {
 			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
 		}, "http_other"},
 		"answers early": {func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 1))
 			_, _ = io.WriteString(c, "HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 			head(c)
 		}, schemas.ErrHTTP5xx},
@@ -211,15 +212,10 @@ func TestFaults(t *testing.T) {
 }
 
 // TestProxyOfTheEnvironmentIsIgnored: it would connect in our name, past the
-// guard.
+// guard. The environment names one that refuses connections.
 func TestProxyOfTheEnvironmentIsIgnored(t *testing.T) {
-	proxy := receiver(t, status(200))
-	t.Setenv("HTTP_PROXY", proxy.URL)
-	t.Setenv("http_proxy", proxy.URL)
-	t.Setenv("HTTPS_PROXY", proxy.URL)
-	h := newHarness(t, "http://webhooks.invalid/")
-	out := h.send(t, sample("dlv_1"))
-	if out.Row.ErrorKind != schemas.ErrDNS && out.Row.ErrorKind != schemas.ErrTimeout || proxy.count() != 0 {
-		t.Errorf("%+v, %d requests at the proxy", out.Row, proxy.count())
+	out := newHarness(t, "http://webhooks.invalid/").send(t, sample("dlv_1"))
+	if out.Row.ErrorKind != schemas.ErrDNS && out.Row.ErrorKind != schemas.ErrTimeout {
+		t.Errorf("%+v", out.Row)
 	}
 }

@@ -136,6 +136,7 @@ func TestVerify(t *testing.T) {
 		{"upper case", builtin(t, "smartcv"), map[string]string{"X-SmartCV-Signature": "sha256=" + strings.ToUpper(right), "X-SmartCV-Timestamp": "1741064999"}, sentAt, profile.CaseBadSignature},
 		{"not a number", builtin(t, "smartcv"), map[string]string{"X-SmartCV-Signature": sign("abc." + string(body)), "X-SmartCV-Timestamp": "abc"}, sentAt, profile.CaseStale},
 		{"digits and junk", builtin(t, "smartcv"), map[string]string{"X-SmartCV-Signature": sign("1741064999x." + string(body)), "X-SmartCV-Timestamp": "1741064999x"}, sentAt, profile.CaseStale},
+		{"a sign", builtin(t, "smartcv"), map[string]string{"X-SmartCV-Signature": sign("+1741064999." + string(body)), "X-SmartCV-Timestamp": "+1741064999"}, sentAt, profile.CaseStale},
 		{"milliseconds", builtin(t, "smartcv"), map[string]string{"X-SmartCV-Signature": sign("1741064999000." + string(body)), "X-SmartCV-Timestamp": "1741064999000"}, sentAt, profile.CaseStale},
 		{"no signature", builtin(t, "smartcv"), map[string]string{"X-SmartCV-Timestamp": "1741064999"}, sentAt, profile.CaseUnsigned},
 		{"no timestamp", builtin(t, "smartcv"), map[string]string{"X-SmartCV-Signature": right}, sentAt, profile.CaseUnsigned},
