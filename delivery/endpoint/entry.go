@@ -26,7 +26,7 @@ type entry struct {
 	created int64
 	updated int64
 	flags   flags
-	status  *schemas.EndpointStatus
+	status  *schemas.EndpointStatus // of this very version, or nil
 	rare    *rare
 }
 
@@ -171,27 +171,17 @@ func (x *entry) row() schemas.Endpoint {
 	return e
 }
 
-// current is the status row if it still counts: one that was made for an older
-// version does not.
-func (x *entry) current() *schemas.EndpointStatus {
-	if x.status == nil || x.status.ForVersion < x.version {
-		return nil
-	}
-	return x.status
-}
-
 // verified says whether the endpoint passed its challenge, or needs none.
 func (x *entry) verified() bool {
 	if x.flags.has(isVerified) || x.flags.has(skipsVerification) {
 		return true
 	}
-	s := x.current()
-	return s != nil && s.Verified
+	return x.status != nil && x.status.Verified
 }
 
 func (x *entry) standing() Standing {
-	switch s := x.current(); {
-	case s != nil && s.Disabled:
+	switch {
+	case x.status != nil && x.status.Disabled:
 		return Disabled
 	case !x.flags.has(isActive):
 		return Inactive

@@ -82,6 +82,7 @@ type Registry struct {
 	endpoints map[string]*entry
 	tenants   map[string]*tenant
 	keys      map[keyHash]*tenant
+	foreign   map[string]bool // master keys that rows name and this node has not, each reported once
 }
 
 // NewRegistry makes an empty registry.
@@ -92,7 +93,7 @@ func NewRegistry(cfg Config) (*Registry, error) {
 	if cfg.Overlap == 0 {
 		cfg.Overlap = DefaultOverlap
 	}
-	r := &Registry{cfg: cfg, locks: newStripes(), endpoints: map[string]*entry{}, tenants: map[string]*tenant{}, keys: map[keyHash]*tenant{}}
+	r := &Registry{cfg: cfg, locks: newStripes(), endpoints: map[string]*entry{}, tenants: map[string]*tenant{}, keys: map[keyHash]*tenant{}, foreign: map[string]bool{}}
 	for _, name := range cfg.Profiles.Names() {
 		p, ok := cfg.Profiles.Get(name)
 		if !ok {
@@ -139,7 +140,6 @@ func (r *Registry) applyEndpoint(id string, rec *schemas.Record) error {
 			return fmt.Errorf("row %q of tenant %q stands under the key %q", row.ID, row.Tenant, id)
 		}
 		x = newEntry(&row)
-		r.warnKeys(&row)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -156,32 +156,33 @@ func (r *Registry) applyEndpoint(id string, rec *schemas.Record) error {
 		delete(r.endpoints, id)
 		return nil
 	}
-	if old != nil && old.status != nil && old.status.ForVersion >= x.version {
-		x.status = old.status
-	}
 	t := r.tenantOf(x.tenant.Value())
 	if !x.flags.has(isCallback) {
 		t.index.add(x)
 	}
 	t.endpoints++
 	r.endpoints[id] = x
+	r.warnKey(x)
 	return nil
 }
 
-// warnKeys reports a row whose secrets this node cannot open: its deliveries
-// cannot be signed until the master key is configured.
-func (r *Registry) warnKeys(row *schemas.Endpoint) {
-	for _, s := range row.Secrets {
-		if !r.cfg.Keyring.Has(s.KeyID) {
-			r.cfg.Log.Error("endpoint is sealed under a master key that is not configured", "endpoint", row.ID, "key_id", s.KeyID)
-			return
-		}
+// warnKey reports a master key that this node lacks: what is sealed under it
+// cannot be signed until the key is configured. The lock is held.
+func (r *Registry) warnKey(x *entry) {
+	if x.secret.box == "" {
+		return
+	}
+	if id := x.secret.key.Value(); !r.cfg.Keyring.Has(id) && !r.foreign[id] {
+		r.foreign[id] = true
+		r.cfg.Log.Error("secrets are sealed under a master key that is not configured", "key_id", id, "endpoint", x.id)
 	}
 }
 
-// applyStatus takes a status row. One without its endpoint says nothing: a
-// dispatcher writes it after reading the endpoint from the same partition, so
-// it is left over from an endpoint that was deleted.
+// applyStatus takes a status row. It counts only behind the endpoint's row in
+// the log and for that very version: then what counts follows from the last
+// row of either key and their order, which compaction keeps, and every node
+// comes to the same state. A status without its endpoint is left over from one
+// that was deleted.
 func (r *Registry) applyStatus(id string, rec *schemas.Record) error {
 	var status *schemas.EndpointStatus
 	if len(rec.Value) > 0 {
@@ -199,7 +200,7 @@ func (r *Registry) applyStatus(id string, rec *schemas.Record) error {
 	if x == nil {
 		return nil
 	}
-	if status != nil && status.ForVersion < x.version {
+	if status != nil && status.ForVersion != x.version {
 		status = nil
 	}
 	x.status = status

@@ -104,7 +104,7 @@ func (x *entry) view(now time.Time) Webhook {
 	if len(v.Events) == 0 {
 		v.Events = []string{"*"}
 	}
-	if s := x.current(); s != nil {
+	if s := x.status; s != nil {
 		v.VerifyError = s.VerifyError
 		if s.Disabled {
 			v.DisabledReason = s.Reason
