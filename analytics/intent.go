@@ -19,31 +19,54 @@ type intent struct {
 	repair int // highest repair token that may have been used; 0: none
 }
 
-// intentPrefix tells an intent from what Kafka clients put into the metadata of
+// Prefixes tell what we wrote from what Kafka clients put into the metadata of
 // their own accord, such as a member id.
-const intentPrefix = "i1:"
+const (
+	intentPrefix = "i1:"
+	doubtPrefix  = "d1:"
+)
 
-func (i intent) String() string {
-	return fmt.Sprintf("%s%d:%d:%d", intentPrefix, i.last, i.rows, i.repair)
+// commitMeta is the metadata of a commit at offset: the intent of the range
+// that begins there, if any, and the offset up to which tokens may have been
+// used by inserts whose rows are gone. The latter has to outlive this process:
+// until it is passed, an acknowledged insert proves nothing.
+func commitMeta(offset int64, in *intent, doubtful int64) string {
+	var parts []string
+	if in != nil {
+		parts = append(parts, fmt.Sprintf("%s%d:%d:%d", intentPrefix, in.last, in.rows, in.repair))
+	}
+	if doubtful >= offset {
+		parts = append(parts, doubtPrefix+strconv.FormatInt(doubtful, 10))
+	}
+	return strings.Join(parts, ";")
 }
 
-// parseIntent reads commit metadata; ok is false when it holds no intent.
-func parseIntent(meta string) (i intent, ok bool) {
-	rest, ok := strings.CutPrefix(meta, intentPrefix)
-	if !ok {
-		return intent{}, false
+// parseMeta reads commit metadata; whatever is not ours is no intent.
+func parseMeta(meta string) (in *intent, doubtful int64) {
+	doubtful = -1
+	for part := range strings.SplitSeq(meta, ";") {
+		if rest, ok := strings.CutPrefix(part, doubtPrefix); ok {
+			if n, err := strconv.ParseInt(rest, 10, 64); err == nil {
+				doubtful = n
+			}
+			continue
+		}
+		rest, ok := strings.CutPrefix(part, intentPrefix)
+		if !ok {
+			continue
+		}
+		fields := strings.Split(rest, ":")
+		if len(fields) != 3 {
+			continue
+		}
+		last, err1 := strconv.ParseInt(fields[0], 10, 64)
+		rows, err2 := strconv.Atoi(fields[1])
+		repair, err3 := strconv.Atoi(fields[2])
+		if err1 == nil && err2 == nil && err3 == nil && last >= 0 && repair >= 0 {
+			in = &intent{last: last, rows: rows, repair: repair}
+		}
 	}
-	parts := strings.Split(rest, ":")
-	if len(parts) != 3 {
-		return intent{}, false
-	}
-	last, err1 := strconv.ParseInt(parts[0], 10, 64)
-	rows, err2 := strconv.Atoi(parts[1])
-	repair, err3 := strconv.Atoi(parts[2])
-	if err1 != nil || err2 != nil || err3 != nil || last < 0 || repair < 0 {
-		return intent{}, false
-	}
-	return intent{last: last, rows: rows, repair: repair}, true
+	return in, doubtful
 }
 
 // source names a partition for good: a recreated topic starts at offset 0

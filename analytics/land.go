@@ -81,7 +81,7 @@ func (s *stream) settle(ctx context.Context, c *cut, b *block) bool {
 				"token", s.from.token(c.first, c.last, repair), "rows", len(missing))
 		}
 		if repair > c.repair {
-			if !s.persist(ctx, c.first, intent{last: c.last, rows: len(c.records), repair: repair}.String()) {
+			if !s.persist(ctx, c.first, &intent{last: c.last, rows: len(c.records), repair: repair}) {
 				return false
 			}
 			c.repair = repair

@@ -101,16 +101,18 @@ func (s *Sink) begin(from source, offset kgo.Offset, stored map[int32]int64) sta
 	if !ok {
 		highest = -1
 	}
-	st := start{from: from, next: committed, doubtful: highest}
-	if in, ok := parseIntent(meta); ok && committed >= 0 && in.last >= committed {
-		st.resume = &in
+	in, doubtful := parseMeta(meta)
+	st := start{from: from, next: committed, doubtful: max(highest, doubtful)}
+	if in != nil && committed >= 0 && in.last >= committed {
+		st.resume = in
 		s.log.Info("settling what the previous owner announced", "topic", from.topic, "partition", from.partition, "first", committed, "last", in.last)
 		return st
 	}
 	if committed > 0 && highest < committed-1 {
 		// Rows are gone (a restore from a backup, a dropped table), or the tail
-		// made none. Reading it again settles both.
-		st.next = highest + 1
+		// made none. Reading it again settles both. The tokens of what is gone may
+		// still be known, so nothing there is certain.
+		st.next, st.doubtful = highest+1, max(st.doubtful, committed-1)
 		if highest < 0 {
 			st.next = -1
 		}

@@ -108,7 +108,7 @@ func (s *stream) flush(ctx context.Context, c *cut, announced bool) (next *cut, 
 		return nil, false
 	}
 	if !announced {
-		if !s.persist(ctx, c.first, intent{last: c.last, rows: len(c.records)}.String()) {
+		if !s.persist(ctx, c.first, &intent{last: c.last, rows: len(c.records)}) {
 			return nil, false
 		}
 	}
@@ -117,12 +117,12 @@ func (s *stream) flush(ctx context.Context, c *cut, announced bool) (next *cut, 
 			return nil, false
 		}
 	}
-	meta := ""
+	var following *intent
 	if next, _, _ = s.feed.tryTake(time.Now()); next != nil {
-		meta = intent{last: next.last, rows: len(next.records)}.String()
+		following = &intent{last: next.last, rows: len(next.records)}
 		s.freed()
 	}
-	if !s.persist(ctx, c.last+1, meta) {
+	if !s.persist(ctx, c.last+1, following) {
 		return nil, false
 	}
 	return next, true
@@ -160,10 +160,10 @@ func (s *stream) decode(ctx context.Context, c *cut) bool {
 
 // persist writes the commit, for as long as this member may. A commit whose
 // outcome is unknown is simply repeated: it says the same.
-func (s *stream) persist(ctx context.Context, offset int64, meta string) bool {
+func (s *stream) persist(ctx context.Context, offset int64, in *intent) bool {
 	wait := newBackoff()
 	for {
-		err := s.commit(ctx, offset, meta)
+		err := s.commit(ctx, offset, commitMeta(offset, in, s.doubtful))
 		if err == nil {
 			s.mu.Lock()
 			s.committed = offset

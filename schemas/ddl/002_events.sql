@@ -4,13 +4,13 @@
 
 CREATE TABLE IF NOT EXISTS hookstream.events (
   tenant_id        LowCardinality(String),
-  created_at       DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)) COMMENT 'of the event''s deliveries',
+  created_at       DateTime64(3, 'UTC') COMMENT 'of the event''s deliveries' CODEC(Delta(8), ZSTD(1)),
   event_id         String CODEC(ZSTD(1)),
   event_type       LowCardinality(String),
-  time             DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)) COMMENT 'when it happened, as its publisher says',
+  time             DateTime64(3, 'UTC') COMMENT 'when it happened, as its publisher says' CODEC(Delta(8), ZSTD(1)),
   kind             LowCardinality(String) COMMENT 'event, test, replay, challenge, notice',
   replay_of        String CODEC(ZSTD(1)),
-  data             String CODEC(ZSTD(3)) COMMENT 'verbatim',
+  data             String COMMENT 'verbatim' CODEC(ZSTD(3)),
   delivery_ids     Array(String) CODEC(ZSTD(1)),
   endpoint_ids     Array(LowCardinality(String)) COMMENT 'parallel to delivery_ids',
   skipped          Nested(endpoint_id LowCardinality(String), delivery_id String, reason LowCardinality(String)),
