@@ -126,3 +126,22 @@ func TestDedupeKey(t *testing.T) {
 		t.Error(a)
 	}
 }
+
+func TestChallenge(t *testing.T) {
+	p := folder(t, "flat")
+	if !p.Challenged() || p.ChallengeType() != "webhook.verification" || builtin(t, "standard").Challenged() || p.Knows(p.ChallengeType()) {
+		t.Error("who has a challenge")
+	}
+	if got := string(p.ChallengeBody("abc")); got != `{"type":"webhook.verification","data":{"challenge":"abc"}}` {
+		t.Error(got)
+	}
+	for answer, ok := range map[string]bool{
+		`{"challenge":"abc"}`: true, `{ "challenge" : "\u0061bc", "x":1}`: true,
+		`{"challenge":"ab"}`: false, `{"challenge":null}`: false, `{"challenge":["abc"]}`: false, `{"Challenge":"abc"}`: false,
+		`{"data":{"challenge":"abc"}}`: false, `"abc"`: false, `abc`: false, ``: false, `{"challenge":"abc"`: false, `<html>abc</html>`: false,
+	} {
+		if p.ChallengeAnswered([]byte(answer), "abc") != ok {
+			t.Errorf("%s: %v", answer, !ok)
+		}
+	}
+}

@@ -33,6 +33,7 @@ type file struct {
 	Retry     retrySpec             `yaml:"retry"`
 	Verify    verifySpec            `yaml:"verify"`
 	Dedupe    dedupeSpec            `yaml:"dedupe"`
+	Challenge challengeSpec         `yaml:"challenge"` // absent: endpoints are verified at once
 	Answers   map[string]answerSpec `yaml:"answers"`
 	Events    eventsSpec            `yaml:"events"`
 }

@@ -31,11 +31,13 @@ type Profile struct {
 	jitter  float64
 	verify  verifySpec
 	dedupe  dedupe
-	answers map[Case]Answer
-	open    bool
-	sample  string
-	events  []EventType
-	byType  map[string]int // into events
+
+	challenge challenge
+	answers   map[Case]Answer
+	open      bool
+	sample    string
+	events    []EventType
+	byType    map[string]int // into events
 }
 
 // Prefixes are what ids that hookstream makes begin with on the wire.
