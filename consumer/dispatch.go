@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/hookstream/hookstream/schemas"
 )
 
 // recoverTimeout bounds what happens before a new slot is fetched; it is well
@@ -223,6 +221,9 @@ func (d *Dispatcher) giveUp(a map[string][]int32) []*slot {
 	return gone
 }
 
+// Assignment lists the partitions held now, by topic.
+func (d *Dispatcher) Assignment() map[string][]int32 { return d.group.Assignment() }
+
 // handle passes one partition's records to the gate.
 func (d *Dispatcher) handle(_ context.Context, b *Batch) error {
 	d.mu.Lock()
@@ -279,11 +280,4 @@ func (d *Dispatcher) recover(ctx context.Context, slots []*slot) error {
 	}
 	d.cfg.Logger.Info("slots recovered", "slots", len(slots), "marks", marks, "took", time.Since(began))
 	return nil
-}
-
-// retryRecord writes a delivery into the tier that its delay asks for.
-func retryRecord(t schemas.Topology, d schemas.Delivery, due, now time.Time) schemas.Record {
-	tier, _ := schemas.TierFor(due.Sub(now))
-	d.Due, d.Enqueued = due, now
-	return d.Record(t.TierTopic(tier), t.Slot(d.EndpointID)%t.Tiers)
 }

@@ -68,7 +68,8 @@ func (l DispatchLimits) Validate() error {
 	return nil
 }
 
-// DispatcherConfig: every seam is required; Registerer may be nil. The seams
+// DispatcherConfig: every seam is required unless it says otherwise;
+// Registerer may be nil. The seams
 // are called from many goroutines.
 type DispatcherConfig struct {
 	Options  []kgo.Opt // how to reach Kafka
@@ -80,11 +81,13 @@ type DispatcherConfig struct {
 	Barrier func(context.Context) error                                          // returns when the registry has applied everything written before the call
 	Append  func(context.Context, schemas.Record, func(offset int64, err error)) // pipeline writer; one writer for all calls, its order kept
 	Lookup  func(endpointID string) (Lane, bool)                                 // false: the endpoint is deleted
-	Admit   func(endpointID, kind string, now time.Time) schemas.Admission       // kind of the delivery that would go: tests go to inactive endpoints too
+	Admit   func(endpointID, kind string, now time.Time) schemas.Admission       // kind is the delivery's
 	Deliver func(ctx context.Context, token any, d *schemas.Delivery) schemas.Outcome
 	Release func(token any)
 	Breaker func(endpointID string) schemas.BreakerState
 	Restore func(endpointID string, state schemas.BreakerState)
+	Probe   func(endpointID string) // optional: an open breaker may probe now
+	Forget  func(endpointID string) // optional: drop what is known of the endpoint; its slot has another owner, or it starts afresh
 	Verify  func(ctx context.Context, endpointID string)
 	Status  func(context.Context, *schemas.EndpointStatus) error // returns when the row is acked
 	Notice  func(schemas.Notice)

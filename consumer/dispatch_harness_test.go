@@ -100,7 +100,7 @@ func (w *world) watch(ctx context.Context, reader *kgo.Client) {
 			return
 		}
 		f.EachRecord(func(r *kgo.Record) {
-			rec := storedRecord(r)
+			rec := fromKafka(r)
 			if tiers[r.Topic] {
 				d, err := schemas.ParseDelivery(&rec)
 				if err != nil {

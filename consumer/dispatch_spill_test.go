@@ -102,7 +102,9 @@ func TestDispatcherRecoversParked(t *testing.T) {
 				return ok(d)
 			})
 			w.send(id, 0, 40)
-			limits := func(c *DispatcherConfig) { c.Limits.SpillAfter, c.Limits.Drain = 50*time.Millisecond, 100*time.Millisecond }
+			limits := func(c *DispatcherConfig) {
+				c.Limits.SpillAfter, c.Limits.Drain = 50*time.Millisecond, 100*time.Millisecond
+			}
 			for round := range 3 {
 				p := w.start(limits)
 				committed := int64(40 + 10*round)

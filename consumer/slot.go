@@ -156,6 +156,9 @@ func (s *slot) letGo() {
 		s.metrics.waiting.Sub(float64(l.waitingJobs()))
 		s.metrics.parked.Sub(float64(l.park.count))
 		s.metrics.mode(l.mode, -1)
+		if s.cfg.Forget != nil {
+			s.cfg.Forget(l.id)
+		}
 	}
 }
 

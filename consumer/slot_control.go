@@ -32,7 +32,14 @@ func (s *slot) control(rec *schemas.Record, done func(int64)) {
 		s.call(func(ctx context.Context) error { s.cfg.Verify(ctx, id); return ctx.Err() }, func() { done(offset) })
 		return
 	case schemas.ControlEnable:
+		if s.cfg.Forget != nil {
+			s.cfg.Forget(id)
+		}
 		if l := s.lanes[id]; l != nil {
+			if l.mode == open {
+				s.setMode(l, spilled)
+				l.ramp = 1
+			}
 			l.disabled, l.hold, l.failing, l.halted = -1, time.Time{}, failing{}, false
 			s.soil(l)
 			s.pump(l)
@@ -47,10 +54,8 @@ func (s *slot) control(rec *schemas.Record, done func(int64)) {
 
 // probeNow moves an open breaker's next probe to now.
 func (s *slot) probeNow(id string) {
-	state := s.cfg.Breaker(id)
-	if state.Open {
-		state.OpenUntil = time.Now()
-		s.cfg.Restore(id, state)
+	if s.cfg.Probe != nil {
+		s.cfg.Probe(id)
 	}
 	if l := s.lanes[id]; l != nil {
 		l.hold = time.Time{}

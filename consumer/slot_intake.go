@@ -22,18 +22,6 @@ func recordBytes(r *kgo.Record) int64 {
 	return n
 }
 
-// storedRecord is a record as the other rooms know it; it shares its bytes.
-func storedRecord(r *kgo.Record) schemas.Record {
-	rec := schemas.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value, Time: r.Timestamp}
-	if len(r.Headers) > 0 {
-		rec.Headers = make([]schemas.Header, len(r.Headers))
-		for i, h := range r.Headers {
-			rec.Headers[i] = schemas.Header{Key: h.Key, Value: h.Value}
-		}
-	}
-	return rec
-}
-
 // take sorts one partition's records into lanes. bytes is what the dispatcher
 // counted for them when they came.
 func (s *slot) take(b *Batch, bytes int64) {
@@ -45,7 +33,7 @@ func (s *slot) take(b *Batch, bytes int64) {
 	now := time.Now()
 	touched := map[*lane]struct{}{}
 	for _, r := range b.Records {
-		rec := storedRecord(r)
+		rec := fromKafka(r)
 		if b.Topic == s.cfg.Topology.ControlTopic() {
 			s.release(recordBytes(r))
 			s.control(&rec, b.Done)

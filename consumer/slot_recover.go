@@ -79,7 +79,7 @@ func (d *Dispatcher) recoverLanes(ctx context.Context, slots []*slot) error {
 	}
 	var bad error
 	apply := func(r *kgo.Record) {
-		rec := storedRecord(r)
+		rec := fromKafka(r)
 		if err := logs[r.Partition].apply(&rec); err != nil && bad == nil {
 			bad = err
 		}
@@ -212,7 +212,7 @@ func (s *slot) found(r *kgo.Record, g *laneLog) {
 	case !known || r.Offset > row.Hi:
 		return
 	}
-	rec := storedRecord(r)
+	rec := fromKafka(r)
 	src, okSrc := rec.Header(schemas.HdrParkSrc)
 	delivery, okID := rec.Header(schemas.HdrDelivery)
 	if pos, err := schemas.ParsePosition(src); okSrc && okID && err == nil {

@@ -50,12 +50,3 @@ func cut(text string, max int) string {
 	}
 	return text[:max]
 }
-
-// ceilMillis rounds up to the precision that headers and rows have: rounding
-// down would let an attempt start before it is due.
-func ceilMillis(t time.Time) time.Time {
-	if r := t.Truncate(time.Millisecond); r.Before(t) {
-		return r.Add(time.Millisecond)
-	}
-	return t
-}

@@ -11,11 +11,6 @@ import (
 	"github.com/hookstream/hookstream/schemas"
 )
 
-// tierSlack is taken off the clock when a tier is chosen, so that a delay of
-// exactly one tier still gets that tier after the microseconds that the
-// outcome took to come here. The absolute due time decides when it fires.
-const tierSlack = 50 * time.Millisecond
-
 // landed takes the outcome of a request.
 func (s *slot) landed(l *lane, j *job, out schemas.Outcome) {
 	now := time.Now()
@@ -81,18 +76,23 @@ func (s *slot) follow(l *lane, j *job, out *schemas.Outcome, now time.Time) {
 	case schemas.Delivered:
 		s.finish(j, s.row(j, out.Row, made, schemas.StateSuccess, time.Time{}))
 	case schemas.Retry:
-		due := ceilMillis(out.RetryAt)
+		due := ceilMillisecond(out.RetryAt)
 		if due.Before(now) {
-			due = ceilMillis(now)
-		}
-		if _, tiered := schemas.TierFor(due.Sub(now) + tierSlack); l.info.Ordered || !tiered {
-			s.retryInPlace(l, j, out.Row, made, due)
-			return
+			due = ceilMillisecond(now)
 		}
 		next := j.d
 		next.Attempts = made
-		s.followBy(j, retryRecord(s.cfg.Topology, next, due, now.Add(-tierSlack)), s.row(j, out.Row, made, schemas.StatePending, due))
+		successor, ok := TierRecord(s.cfg.Topology, &next, due, now)
+		if l.info.Ordered || !ok {
+			s.retryInPlace(l, j, out.Row, made, due)
+			return
+		}
+		s.followBy(j, successor, s.row(j, out.Row, made, schemas.StatePending, due))
 	case schemas.Exhausted:
+		if out.Row.ErrorKind == schemas.ReasonDisabled { // it was disabled after its admission: nothing was sent
+			s.deadLetter(j, schemas.ReasonDisabled, s.row(j, out.Row, j.d.Attempts, schemas.StateError, time.Time{}))
+			return
+		}
 		if l.halted = l.info.Ordered && l.info.Halt; l.halted {
 			s.soil(l)
 		}
