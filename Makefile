@@ -11,6 +11,8 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 KAFKATEST := github.com/hookstream/hookstream/internal/kafkatest
 # A test binary that hangs is a failure, not a reason to wait.
 TEST_TIMEOUT ?= 15m
+# -race for the suites against a real Kafka.
+RACE ?=
 # What `make run` passes on, for example ARGS=--listen=127.0.0.1:9000.
 ARGS ?=
 
@@ -48,7 +50,7 @@ test-kafka: engine need-java need-mvn ## the suites that use Kafka, against a re
 	@packages=$$($(GO) list -f '{{$$p := .ImportPath}}{{range .TestImports}}{{if eq . "$(KAFKATEST)"}}{{$$p}} {{end}}{{end}}{{range .XTestImports}}{{if eq . "$(KAFKATEST)"}}{{$$p}} {{end}}{{end}}' ./... | xargs -n1 | sort -u); \
 	[ -n "$$packages" ] || { echo "no package uses $(KAFKATEST)" >&2; exit 1; }; \
 	echo $$packages; \
-	$(GO) run ./internal/devstack/realkafka -- $(GO) test -count=1 -p 1 -timeout $(TEST_TIMEOUT) $$packages
+	$(GO) run ./internal/devstack/realkafka -- $(GO) test $(RACE) -count=1 -p 1 -timeout $(TEST_TIMEOUT) $$packages
 
 .PHONY: lint
 lint: need-go fmt vet ## formatting, vet and staticcheck

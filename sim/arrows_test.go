@@ -30,6 +30,7 @@ func arrows() map[string][]string {
 		"internal/receiver":  {"schemas"},
 		"cmd/hookstream":     {"*"},
 		"sim":                {"*"},
+		"e2e":                {"*"},
 		"bench":              {"*"},
 		"examples":           {"schemas", "producer"},
 	}

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"flag"
+	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -346,7 +348,7 @@ func TestRun(t *testing.T) {
 	b := Bodies{
 		Dev:     func(_ context.Context, inv Invocation) error { got = inv; return nil },
 		Produce: func(context.Context, Invocation) error { return errors.New("appending: broken\nsecond") },
-		Serve:   func(context.Context, Invocation) error { return context.Canceled },
+		Serve:   func(context.Context, Invocation) error { return nil },
 	}
 	serve := []string{"serve", "--brokers=k:9092", "--roles=mover"}
 	for _, c := range []struct {
@@ -382,5 +384,27 @@ func TestRun(t *testing.T) {
 	}
 	if got.Config.Slots != 2 {
 		t.Errorf("dev got %+v", got.Config)
+	}
+}
+
+// A signal is a good end; a failure beside it is not.
+func TestRunWhenContextEnds(t *testing.T) {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	wrapped := fmt.Errorf("running api: %w", context.Canceled)
+	for _, c := range []struct {
+		ctx  context.Context
+		err  error
+		code int
+	}{
+		{ended, wrapped, exitOK},
+		{ended, errors.Join(wrapped, context.Canceled), exitOK},
+		{ended, errors.Join(wrapped, errors.New("lost")), exitFailed},
+		{context.Background(), wrapped, exitFailed},
+	} {
+		b := Bodies{Dev: func(context.Context, Invocation) error { return c.err }}
+		if got := run(c.ctx, []string{"dev"}, nil, nil, io.Discard, io.Discard, b); got != c.code {
+			t.Errorf("%v: code %d, want %d", c.err, got, c.code)
+		}
 	}
 }

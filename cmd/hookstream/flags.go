@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -125,7 +126,7 @@ func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io
 	io := streams{in, out, errw}
 	tree := commands(bodies)
 	if len(args) == 0 {
-		return io.done(printOverview(out, tree))
+		return io.done(ctx, printOverview(out, tree))
 	}
 	name, rest := args[0], args[1:]
 	if name == "-h" || name == "--help" || name == "-help" {
@@ -136,17 +137,17 @@ func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io
 	}
 	cmd := find(tree, name)
 	if cmd == nil {
-		return io.done(Usage("%q is no command; see: hookstream help", name))
+		return io.done(ctx, Usage("%q is no command; see: hookstream help", name))
 	}
 	switch cmd.name {
 	case cmdHelp:
-		return io.done(runHelp(out, tree, rest))
+		return io.done(ctx, runHelp(out, tree, rest))
 	case cmdVersion:
-		return io.done(printVersion(out))
+		return io.done(ctx, printVersion(out))
 	case cmdConfig:
-		return io.done(runConfig(out, errw, tree, rest, environ))
+		return io.done(ctx, runConfig(out, errw, tree, rest, environ))
 	}
-	return io.done(cmd.start(ctx, io, rest, environ))
+	return io.done(ctx, cmd.start(ctx, io, rest, environ))
 }
 
 func find(tree []command, name string) *command {
@@ -186,11 +187,11 @@ func (s streams) warn(l *Loaded) {
 	}
 }
 
-// done writes an error for people, one line each, and gives the exit code. An
-// error that is only the end of the context is none: a signal is how commands
-// end.
-func (s streams) done(err error) int {
-	if err == nil || errors.Is(err, context.Canceled) {
+// done writes an error for people, one line each, and gives the exit code. When
+// the command's context has ended, an error that says only that is none: a
+// signal is how commands end.
+func (s streams) done(ctx context.Context, err error) int {
+	if err == nil || ctx.Err() != nil && onlyCanceled(err) {
 		return exitOK
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
@@ -201,4 +202,16 @@ func (s streams) done(err error) int {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// onlyCanceled reports whether every error joined in err is the end of a
+// context; one that hides another failure is not.
+func onlyCanceled(err error) bool {
+	switch e := err.(type) {
+	case interface{ Unwrap() []error }:
+		return !slices.ContainsFunc(e.Unwrap(), func(inner error) bool { return !onlyCanceled(inner) })
+	case interface{ Unwrap() error }:
+		return onlyCanceled(e.Unwrap())
+	}
+	return err == context.Canceled
 }
