@@ -6,6 +6,8 @@ package analytics
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -38,6 +40,39 @@ type modelHouse struct {
 	tables map[string]*modelTable
 	next   func() fault
 	late   []func() // inserts still on their way
+
+	partitioned bool // rows are kept by Kafka partition too
+	down        bool // nothing works
+	tries       int
+}
+
+func (h *modelHouse) setDown(down bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.down = down
+}
+
+// tried counts the operations on a house that is down.
+func (h *modelHouse) tried() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tries
+}
+
+// shelf is where the rows of a source are kept.
+func (h *modelHouse) shelf(topic string, partition int32) string {
+	if !h.partitioned {
+		return topic
+	}
+	return topic + "/" + strconv.Itoa(int(partition))
+}
+
+// fails counts and refuses an operation on a house that is down.
+func (h *modelHouse) fails() bool {
+	if h.down {
+		h.tries++
+	}
+	return h.down
 }
 
 func newModelHouse(next func() fault) *modelHouse {
@@ -65,6 +100,10 @@ type piece struct {
 
 func (h *modelHouse) insert(ctx context.Context, b *block, keep []int, token string) error {
 	h.mu.Lock()
+	if h.fails() {
+		h.mu.Unlock()
+		return errInjected
+	}
 	f := h.next()
 	if len(h.late) > 0 && f%2 == 1 { // somebody's late insert arrives just now
 		h.late[0]()
@@ -80,7 +119,8 @@ func (h *modelHouse) insert(ctx context.Context, b *block, keep []int, token str
 		}
 	}
 	defer h.mu.Unlock()
-	source := b.cols[len(b.cols)-3].values().([]string)[0]
+	n := len(b.cols)
+	source := h.shelf(b.cols[n-3].values().([]string)[0], int32(b.cols[n-2].values().([]uint32)[0]))
 	if keep == nil {
 		for i := range b.offsets {
 			keep = append(keep, i)
@@ -100,6 +140,7 @@ func (h *modelHouse) insert(ctx context.Context, b *block, keep []int, token str
 	store := func(ps []piece, rows bool) {
 		for _, p := range ps {
 			id := token + "/" + string(rune('a'+p.part%26))
+			id = source + id
 			if table.tokens[id] {
 				continue
 			}
@@ -133,11 +174,11 @@ func (h *modelHouse) insert(ctx context.Context, b *block, keep []int, token str
 func (h *modelHouse) stored(_ context.Context, b *block, from source, first, last int64) (map[uint64]struct{}, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.next() == failBefore {
+	if h.fails() || h.next() == failBefore {
 		return nil, errInjected
 	}
 	have := map[uint64]struct{}{}
-	for _, o := range h.table(b.spec.name).rows[from.column()] {
+	for _, o := range h.table(b.spec.name).rows[h.shelf(from.column(), from.partition)] {
 		if int64(o) >= first && int64(o) <= last {
 			have[o] = struct{}{}
 		}
@@ -148,11 +189,24 @@ func (h *modelHouse) stored(_ context.Context, b *block, from source, first, las
 func (h *modelHouse) latest(_ context.Context, tables []string, topic string) (map[int32]int64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.fails() {
+		return nil, errInjected
+	}
 	out := map[int32]int64{}
 	for _, name := range tables {
-		for _, o := range h.table(name).rows[topic] {
-			if have, ok := out[0]; !ok || have < int64(o) {
-				out[0] = int64(o)
+		for shelf, offsets := range h.table(name).rows {
+			partition := 0
+			at, number, _ := strings.Cut(shelf, "/")
+			if number != "" {
+				partition, _ = strconv.Atoi(number)
+			}
+			if at != topic {
+				continue
+			}
+			for _, o := range offsets {
+				if have, ok := out[int32(partition)]; !ok || have < int64(o) {
+					out[int32(partition)] = int64(o)
+				}
 			}
 		}
 	}
