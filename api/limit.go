@@ -15,6 +15,10 @@ const MaxRate = 60_000
 
 const limitWindow = time.Minute
 
+// tokenSlack is what rounding may take from a token: without it a client that
+// waits exactly as long as it was told could be refused. It does not add up.
+const tokenSlack = 1e-6
+
 // limits keeps one limiter per key, and forgets those whose bucket is full and
 // whose window is empty: a new limiter is the same.
 type limits struct {
@@ -64,7 +68,7 @@ func (k *limiter) take(now time.Time) time.Duration {
 	}
 	k.forget(now)
 	var wait time.Duration
-	if k.tokens < 1 {
+	if k.tokens < 1-tokenSlack {
 		wait = time.Duration((1 - k.tokens) / k.rate * float64(time.Minute))
 		wait = max(wait, time.Millisecond)
 	}

@@ -270,7 +270,9 @@ func (r *Registry) Target(id string) (target Target, ok bool) {
 		target.Headers, err = r.headers(x.id, extra.headers)
 	}
 	if err != nil {
-		target.Fault = err.Error()
+		// All or nothing: without its secrets it cannot be signed, and without its
+		// headers it must not be sent.
+		target.Secrets, target.Headers, target.Fault = nil, nil, err.Error()
 	}
 	return target, true
 }

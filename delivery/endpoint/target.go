@@ -75,7 +75,7 @@ type Target struct {
 	OnExhausted string           // ordered only: "skip" or "halt"
 	MaxBody     int              // bytes; 0: the profile's
 	Callback    bool             // implicit endpoint of a callback URL
-	Fault       string           // why secrets or headers could not be opened (a master key is missing): the attempt cannot be made now
+	Fault       string           // why secrets or headers could not be opened (a master key is missing): both are empty then and no attempt may be made
 }
 
 // LogValue keeps secrets out of a log that is given a Target by mistake.
