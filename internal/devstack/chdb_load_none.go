@@ -8,5 +8,5 @@ import "errors"
 
 // loadChdb says that there is no engine in this build.
 func loadChdb(string) (*chdbLibrary, error) {
-	return nil, errors.New("this build has no ClickHouse engine; give --clickhouse a server's address or run with --no-clickhouse")
+	return nil, errors.New("this build has no ClickHouse engine; use a server instead, or a build without -tags nochdb")
 }

@@ -55,7 +55,7 @@ func (c ClickHouseConfig) Validate() error {
 		return err
 	}
 	if c.Data == "" {
-		return errors.New("clickhouse data is empty; give the folder to keep the tables in (--data)")
+		return errors.New("clickhouse data is empty; give the folder to keep the tables in")
 	}
 	if c.Lib == "" {
 		return errors.New("clickhouse lib is empty; give the path of libchdb")

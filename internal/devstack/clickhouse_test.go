@@ -18,6 +18,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/hookstream/hookstream/schemas/ddl"
 )
 
 const testTable = `CREATE TABLE IF NOT EXISTS test.attempts (
@@ -138,6 +140,23 @@ func TestClickHouse(t *testing.T) {
 		})
 	}
 	conn := c.client(t, clickhouse.CompressionLZ4)
+
+	t.Run("our schema", func(t *testing.T) {
+		migrations, err := ddl.Migrations()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // every statement can be repeated
+			for _, m := range migrations {
+				for _, statement := range m.Statements(ddl.DefaultEngine) {
+					exec1(t, conn, statement)
+				}
+			}
+		}
+		if n := count(t, conn, "SELECT count() FROM system.tables WHERE database = ?", ddl.Database); n < 5 {
+			t.Fatalf("%d tables and views", n)
+		}
+	})
 
 	t.Run("token", func(t *testing.T) {
 		exec1(t, conn, "TRUNCATE TABLE test.attempts")

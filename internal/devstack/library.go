@@ -59,7 +59,7 @@ func FetchLibrary(ctx context.Context, progress io.Writer) (string, error) {
 	}
 	p, ok := libraryFor(runtime.GOOS, runtime.GOARCH)
 	if !ok {
-		return "", fmt.Errorf("there is no pinned ClickHouse engine (libchdb) for %s/%s; set %s to a libchdb of yours, give --clickhouse a server's address, or run with --no-clickhouse",
+		return "", fmt.Errorf("there is no pinned ClickHouse engine (libchdb) for %s/%s; set %s to a libchdb of yours",
 			runtime.GOOS, runtime.GOARCH, LibraryEnv)
 	}
 	if progress == nil {

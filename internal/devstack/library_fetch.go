@@ -25,7 +25,7 @@ import (
 func (p libraryPackage) fetch(ctx context.Context, dir string, progress io.Writer) error {
 	npm, err := exec.LookPath("npm")
 	if err != nil {
-		return fmt.Errorf("the ClickHouse engine comes from npm, and there is no npm on the PATH; install it (Debian: apt-get install npm), set %s to a libchdb of yours, or run with --no-clickhouse", LibraryEnv)
+		return fmt.Errorf("the ClickHouse engine comes from npm, and there is no npm on the PATH; install it (Debian: apt-get install npm) or set %s to a libchdb of yours", LibraryEnv)
 	}
 	// npm keeps a cache of its own, which would hold these bytes for ever.
 	work := filepath.Join(dir, "npm")
