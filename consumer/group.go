@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -30,6 +31,9 @@ type Group struct {
 	ctx    context.Context // of Run; hooks and shares end with it
 	fail   context.CancelCauseFunc
 	parent context.Context
+
+	memberID string      // of the callbacks' goroutine: which session the shares belong to
+	gone     atomic.Bool // the session is over for good; nothing of it may be committed
 }
 
 // NewGroup checks the configuration and starts nothing.
@@ -47,30 +51,52 @@ func NewGroup(cfg GroupConfig) (*Group, error) {
 // fails for good, drains, commits and closes. It returns nil when ctx ended it,
 // and may be called once.
 func (g *Group) Run(ctx context.Context) error {
+	metrics, err := newGroupMetrics(g)
+	if err != nil {
+		return fmt.Errorf("group %s: %w", g.cfg.Group, err)
+	}
+	defer metrics.close()
+	g.metrics = metrics
+	for {
+		err := g.membership(ctx)
+		if !errors.Is(err, errSessionGone) {
+			if err != nil {
+				return fmt.Errorf("group %s: %w", g.cfg.Group, err)
+			}
+			return nil
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		g.log.Warn("joining anew", "reason", err)
+	}
+}
+
+// errSessionGone says that the group went on without this member for a while:
+// others may have had its partitions. The client would join again and keep
+// them, at its old offsets and with its owner's old state; we start over instead.
+var errSessionGone = errors.New("the group session was gone, and others may have had the partitions")
+
+// membership is one client's time in the group.
+func (g *Group) membership(ctx context.Context) error {
 	run, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	// The client outlives ctx: draining still needs heartbeats and commits.
 	life, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
 
-	metrics, err := newGroupMetrics(g)
-	if err != nil {
-		return fmt.Errorf("group %s: %w", g.cfg.Group, err)
-	}
-	defer metrics.close()
-	g.mu.Lock()
-	g.parent, g.ctx, g.fail, g.metrics = ctx, run, fail, metrics
-	g.mu.Unlock()
-
 	opts := append(g.cfg.options(), kgo.WithContext(life),
 		kgo.OnPartitionsAssigned(g.assigned), kgo.OnPartitionsRevoked(g.revoked), kgo.OnPartitionsLost(g.lost))
-	// The client joins at once, so the callbacks wait for g.client under g.mu.
+	// The client joins at once, and its callbacks wait for g.client under g.mu.
 	g.mu.Lock()
+	g.parent, g.ctx, g.fail = ctx, run, fail
+	g.memberID = ""
+	g.gone.Store(false)
 	client, err := kgo.NewClient(opts...)
 	g.client = client
 	g.mu.Unlock()
 	if err != nil {
-		return fmt.Errorf("group %s: making the client: %w", g.cfg.Group, err)
+		return fmt.Errorf("making the client: %w", err)
 	}
 
 	commits := make(chan struct{})
@@ -89,10 +115,7 @@ func (g *Group) Run(ctx context.Context) error {
 	close(stopCommits)
 	<-commits
 	g.close(life, kill)
-	if err != nil {
-		return fmt.Errorf("group %s: %w", g.cfg.Group, err)
-	}
-	return nil
+	return err
 }
 
 // Fail ends Run with err, for example when an append failed: nothing more is
@@ -220,13 +243,9 @@ func (g *Group) close(life context.Context, kill context.CancelFunc) {
 		kill()
 		<-closed
 	}
-	for _, s := range g.all() {
-		s.close()
-	}
-	g.mu.Lock()
-	clear(g.shares)
-	g.mu.Unlock()
-	if g.cfg.LeaveOnClose && g.cfg.Instance != "" {
+	left := g.Assignment() // nothing, unless the client was cut off
+	g.lost(life, g.client, left)
+	if g.cfg.LeaveOnClose && g.cfg.Instance != "" && !g.gone.Load() {
 		g.leave(life)
 	}
 }

@@ -36,6 +36,9 @@ func (g *Group) commitLoop(ctx context.Context, stop <-chan struct{}) {
 func (g *Group) commit(ctx context.Context, shares []*share) {
 	g.commitMu.Lock()
 	defer g.commitMu.Unlock()
+	if g.gone.Load() {
+		return
+	}
 	if shares == nil {
 		shares = g.all()
 	}
@@ -96,9 +99,13 @@ func (g *Group) committed(sent map[topicPartition]*share, offsets map[string]map
 	case refused == nil:
 		g.metrics.commits.WithLabelValues("ok").Inc()
 	case errors.Is(refused, kerr.FencedInstanceID):
-		g.fail(g.fenced())
+		g.gone.Store(true)
+		g.Fail(g.fenced())
+	case errors.Is(refused, kerr.UnknownMemberID):
+		g.metrics.commits.WithLabelValues("refused").Inc()
+		g.giveUp()
 	default:
-		// The client rejoins by itself when its membership is gone.
+		// A rebalance went past this commit; the next one has its generation.
 		g.metrics.commits.WithLabelValues("refused").Inc()
 		g.log.Warn("a commit was refused", "error", refused)
 	}
@@ -122,6 +129,7 @@ func (g *Group) judge(topic string, partition int32, err error) error {
 		g.log.Error("the broker lost records that were already read", "error", err)
 		return nil
 	case errors.Is(err, kerr.FencedInstanceID):
+		g.gone.Store(true)
 		return g.fenced()
 	case errors.As(err, &session):
 		if errors.As(err, &code) && !code.Retriable && !rejoins(code) {

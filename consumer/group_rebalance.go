@@ -9,15 +9,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// assigned runs before the partitions are fetched.
-func (g *Group) assigned(_ context.Context, _ *kgo.Client, a map[string][]int32) {
-	if len(a) == 0 {
-		return
-	}
+// assigned runs before the partitions are fetched, and at the start of every
+// session, also when nothing came.
+func (g *Group) assigned(_ context.Context, client *kgo.Client, a map[string][]int32) {
 	g.mu.Lock()
 	ctx, fail := g.ctx, g.fail
 	g.mu.Unlock()
-	if ctx.Err() != nil {
+	if g.replaced(client) {
+		g.giveUp()
+	}
+	if len(a) == 0 || ctx.Err() != nil {
 		return
 	}
 	if g.cfg.Assigned != nil {
@@ -40,7 +41,14 @@ func (g *Group) assigned(_ context.Context, _ *kgo.Client, a map[string][]int32)
 
 // revoked hands partitions over. The client calls it at the end of every
 // session, also when nothing goes.
-func (g *Group) revoked(ctx context.Context, _ *kgo.Client, a map[string][]int32) {
+func (g *Group) revoked(ctx context.Context, client *kgo.Client, a map[string][]int32) {
+	if g.replaced(client) {
+		g.giveUp()
+	}
+	if g.gone.Load() {
+		g.lost(ctx, client, a)
+		return
+	}
 	shares := g.release(a)
 	if len(shares) == 0 {
 		return
@@ -64,6 +72,7 @@ func (g *Group) revoked(ctx context.Context, _ *kgo.Client, a map[string][]int32
 // lost says that other members may own the partitions already. A commit now
 // could only rewind theirs.
 func (g *Group) lost(_ context.Context, _ *kgo.Client, a map[string][]int32) {
+	g.memberID = "" // the client joins as a new member
 	shares := g.release(a)
 	if len(shares) == 0 {
 		return
@@ -77,6 +86,28 @@ func (g *Group) lost(_ context.Context, _ *kgo.Client, a map[string][]int32) {
 	g.forget(a, shares)
 	g.metrics.rebalances.WithLabelValues("lost").Inc()
 	g.log.Warn("partitions lost", "partitions", a)
+}
+
+// replaced reports whether the member has a new id while it still holds
+// partitions of the old one: its session had expired, and the client joined
+// again without a word.
+func (g *Group) replaced(client *kgo.Client) bool {
+	id, _ := client.GroupMetadata()
+	if id == "" || id == g.memberID {
+		return false
+	}
+	before := g.memberID
+	g.memberID = id
+	return before != "" && len(g.all()) > 0
+}
+
+// giveUp ends this membership, without any further commit.
+func (g *Group) giveUp() {
+	g.gone.Store(true)
+	g.mu.Lock()
+	fail := g.fail
+	g.mu.Unlock()
+	fail(errSessionGone)
 }
 
 // release stops handing out: when it returns, no Handle runs for the
