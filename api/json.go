@@ -7,14 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"reflect"
 	"strings"
 
 	"github.com/segmentio/encoding/json"
 )
 
-// ReadBody reads a request's body whole. A body over the route's limit is a
-// 413 problem, one that breaks off a 400.
+// ReadBody reads a request's body whole; its error is a *Problem (BodyProblem).
 func ReadBody(r *http.Request) ([]byte, error) {
 	if r.Body == nil {
 		return nil, nil
@@ -27,11 +27,14 @@ func ReadBody(r *http.Request) ([]byte, error) {
 }
 
 // BodyProblem turns an error of reading a body into its problem, for handlers
-// that stream: 413 over the limit, else 400.
+// that stream: 413 over the limit, 408 too slow, else 400.
 func BodyProblem(err error) error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return Fail(http.StatusRequestEntityTooLarge, "too_large", "", "the body exceeds %d bytes; send less in one request", tooLarge.Limit)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return Fail(http.StatusRequestTimeout, "slow_body", "", "the body took too long to come; send less in one request")
 	}
 	return Fail(http.StatusBadRequest, "bad_body", "", "the body broke off: send it whole")
 }

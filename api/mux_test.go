@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hookstream/hookstream/api"
 )
@@ -262,6 +263,43 @@ func TestChunkedBodyOverTheLimit(t *testing.T) {
 	resp.Body.Close()
 	if resp.StatusCode != 413 {
 		t.Errorf("status %d", resp.StatusCode)
+	}
+}
+
+// TestSlowBody: a body that does not come ends the request; a handler that
+// works on after its body came is left alone.
+func TestSlowBody(t *testing.T) {
+	release := make(chan struct{})
+	s, _ := start(t, func(c *api.Config) {
+		c.BodyTimeout = 100 * time.Millisecond
+		c.Routes = append(c.Routes, api.Route{Method: "POST", Pattern: "/long", Auth: api.Public, Handle: func(w http.ResponseWriter, r *http.Request) error {
+			if _, err := api.ReadBody(r); err != nil {
+				return err
+			}
+			select {
+			case <-release:
+				return api.WriteJSON(w, 200, "done")
+			case <-r.Context().Done():
+				return r.Context().Err()
+			}
+		}})
+	})
+	body, sender := io.Pipe()
+	defer sender.Close()
+	go func() { _, _ = io.WriteString(sender, `{"te`) }()
+	req, _ := http.NewRequest("POST", s.URL+"/v1/notes", body)
+	req.Header.Set("X-API-Key", aliceK)
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 408 {
+		t.Errorf("status %d, want 408", resp.StatusCode)
+	}
+	time.AfterFunc(400*time.Millisecond, func() { close(release) })
+	if resp, text := do(t, "POST", s.URL+"/long", nil, "{}"); resp.StatusCode != 200 {
+		t.Errorf("%d %s", resp.StatusCode, text)
 	}
 }
 

@@ -239,12 +239,36 @@ func (r *Registry) innerID(id string) string {
 // Target is the unsealed view that one attempt needs. ok is false for an
 // endpoint that the registry does not have: a deleted one.
 func (r *Registry) Target(id string) (target Target, ok bool) {
-	now := time.Now()
+	x, owner, target := r.look(id)
+	if x == nil {
+		return target, false
+	}
+	var err error
+	if target.Secrets, err = r.secrets(x, owner, time.Now()); err == nil {
+		target.Headers, err = r.headers(x.id, x.extra().headers)
+	}
+	if err != nil {
+		// All or nothing: without its secrets it cannot be signed, and without its
+		// headers it must not be sent.
+		target.Secrets, target.Headers, target.Fault = nil, nil, err.Error()
+	}
+	return target, true
+}
+
+// Outline is Target without what is sealed: Secrets, Headers and Fault are
+// empty. It costs a map look-up, for those who ask often and send nothing.
+func (r *Registry) Outline(id string) (Target, bool) {
+	x, _, target := r.look(id)
+	return target, x != nil
+}
+
+// look finds an endpoint, its tenant's row and its target without secrets.
+func (r *Registry) look(id string) (*entry, *schemas.Tenant, Target) {
 	r.mu.RLock()
 	x := r.endpoints[id]
 	if x == nil {
 		r.mu.RUnlock()
-		return Target{ID: id, Standing: Deleted}, false
+		return nil, nil, Target{ID: id, Standing: Deleted}
 	}
 	// Rows are not changed once they are here; only the status is.
 	standing := x.standing()
@@ -253,28 +277,20 @@ func (r *Registry) Target(id string) (target Target, ok bool) {
 		owner = t.row
 	}
 	r.mu.RUnlock()
-	extra := x.extra()
-	target = Target{
-		ID: x.id, Tenant: x.tenant.Value(), Version: x.version, Standing: standing, URL: x.url, Profile: x.profile.Value(),
-		Timeout: time.Duration(extra.timeoutMS) * time.Millisecond, RateLimit: extra.rateLimit, Concurrency: extra.concurrency,
-		Ordered: x.flags.has(isOrdered), OnExhausted: extra.onExhausted, MaxBody: extra.maxBody, Callback: x.flags.has(isCallback),
+	target := Target{ID: x.id, Tenant: x.tenant.Value(), Version: x.version, Standing: standing, URL: x.url, Profile: x.profile.Value(),
+		Ordered: x.flags.has(isOrdered), Callback: x.flags.has(isCallback)}
+	if extra := x.rare; extra != nil {
+		target.Timeout = time.Duration(extra.timeoutMS) * time.Millisecond
+		target.RateLimit, target.Concurrency = extra.rateLimit, extra.concurrency
+		target.OnExhausted, target.MaxBody = extra.onExhausted, extra.maxBody
+		if extra.noRetry {
+			target.Retry = []time.Duration{}
+		}
+		for _, s := range extra.retry {
+			target.Retry = append(target.Retry, time.Duration(s*float64(time.Second)))
+		}
 	}
-	if extra.noRetry {
-		target.Retry = []time.Duration{}
-	}
-	for _, s := range extra.retry {
-		target.Retry = append(target.Retry, time.Duration(s*float64(time.Second)))
-	}
-	var err error
-	if target.Secrets, err = r.secrets(x, owner, now); err == nil {
-		target.Headers, err = r.headers(x.id, extra.headers)
-	}
-	if err != nil {
-		// All or nothing: without its secrets it cannot be signed, and without its
-		// headers it must not be sent.
-		target.Secrets, target.Headers, target.Fault = nil, nil, err.Error()
-	}
-	return target, true
+	return x, owner, target
 }
 
 // secrets opens what an endpoint signs with: its own secrets, or its tenant's.

@@ -134,6 +134,10 @@ func TestRegistryModel(t *testing.T) {
 			if ok != had || had && (target.Standing != m.standing(&row) || target.URL != row.URL || target.Version != row.Version || target.Tenant != row.Tenant) {
 				t.Fatalf("target %v %v of %+v", target, ok, row)
 			}
+			if outline, ok := r.Outline(id); ok != had || had && !reflect.DeepEqual(outline, endpoint.Target{ID: target.ID, Tenant: target.Tenant, Version: target.Version,
+				Standing: target.Standing, URL: target.URL, Profile: target.Profile, Retry: target.Retry, RateLimit: target.RateLimit, Ordered: target.Ordered, Callback: target.Callback}) {
+				t.Fatalf("outline %+v", outline)
+			}
 			if owner, ok := r.Owner(id); ok != had || owner != row.Tenant {
 				t.Fatalf("owner %q %v", owner, ok)
 			}

@@ -162,6 +162,22 @@ func TestTenantsAreApart(t *testing.T) {
 	}
 }
 
+func TestEveryRouteNeedsAKeyAndIsDocumented(t *testing.T) {
+	l := newLoop(t, nil)
+	doc := l.call("", "GET", "/openapi.json", "").is(200)
+	paths := doc.body["paths"].(object)
+	for _, r := range l.registry.Routes() {
+		path := strings.NewReplacer("{id}", "wh_x", "{key}", "x").Replace(r.Pattern)
+		for _, key := range []string{"", "foreign", "hsk_" + strings.Repeat("0", 52)} {
+			l.call(key, r.Method, path, "{}").is(401)
+		}
+		item, _ := paths[r.Pattern].(object)
+		if op, _ := item[strings.ToLower(r.Method)].(object); op == nil || op["summary"] == nil {
+			t.Errorf("%s %s is not in the document", r.Method, r.Pattern)
+		}
+	}
+}
+
 func TestRotateSecret(t *testing.T) {
 	l := newLoop(t, nil)
 	key, _ := l.tenantKey("acme", "standard")

@@ -179,3 +179,17 @@ func TestMasterKeyRotation(t *testing.T) {
 		t.Errorf("%d log lines on the missing key, want 1", n)
 	}
 }
+
+// TestEveryProfileTakesTheAPISecret: callback endpoints of any profile sign
+// with it.
+func TestEveryProfileTakesTheAPISecret(t *testing.T) {
+	l := newLoop(t, nil)
+	_, secret := l.tenantKey("acme", "standard")
+	set := builtin(t)
+	for _, name := range set.Names() {
+		p, _ := set.Get(name)
+		if err := p.CheckSecret(secret); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
