@@ -33,7 +33,7 @@ type Mover struct {
 // moverPart is one assigned partition.
 type moverPart struct {
 	topicPartition
-	tier    schemas.Tier
+	tier     schemas.Tier
 	waiting  int   // records not acked
 	bytes    int64 // of them
 	paused   bool
