@@ -78,6 +78,13 @@ func (p *plan) next() fault {
 	return f
 }
 
+// done counts the operations of this life.
+func (p *plan) done() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ops
+}
+
 // life is one owner of the partition and how it comes to its place.
 type life struct {
 	ops   int   // operations until it is cut off
@@ -207,7 +214,7 @@ func live(sink *Sink, part *modelPartition, house *modelHouse, from source, pl *
 		return ""
 	}
 	settled := func() bool {
-		if _, next, _, _ := s.feed.horizon(); next != part.end {
+		if _, next, _ := s.feed.horizon(); next != part.end {
 			return false
 		}
 		part.mu.Lock()
@@ -221,7 +228,7 @@ func live(sink *Sink, part *modelPartition, house *modelHouse, from source, pl *
 			return ""
 		}
 		time.Sleep(time.Second)
-		if pl.ops > 10_000 {
+		if pl.done() > 10_000 {
 			break
 		}
 	}

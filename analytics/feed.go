@@ -43,7 +43,6 @@ type feed struct {
 	draining bool      // cut what is there, due or not
 	stopped  bool      // cut nothing any more
 	high     int64     // the partition's high watermark
-	idleAt   time.Time // when the poll loop last looked here
 }
 
 func newFeed(l limits, next int64, resume *intent) *feed {
@@ -59,7 +58,6 @@ func (f *feed) add(records []*kgo.Record, high int64, now time.Time) {
 	if high > f.high {
 		f.high = high
 	}
-	f.idleAt = now
 	if !f.stopped && len(records) > 0 {
 		if len(f.records) == 0 {
 			f.since = now
@@ -183,11 +181,11 @@ func (f *feed) load() (bytes int, ready bool) {
 
 // horizon is the broker's time of the oldest buffered record (zero: none), the
 // next offset to cut and the high watermark.
-func (f *feed) horizon() (oldest time.Time, next, high int64, looked time.Time) {
+func (f *feed) horizon() (oldest time.Time, next, high int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.records) > 0 {
 		oldest = f.records[0].Timestamp
 	}
-	return oldest, f.next, f.high, f.idleAt
+	return oldest, f.next, f.high
 }

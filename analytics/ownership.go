@@ -80,6 +80,7 @@ func (s *Sink) onAdjust(ctx context.Context, offsets map[string]map[int32]kgo.Of
 			}
 		}
 	}
+	s.clock.forget()
 	for _, st := range starts {
 		s.open(st)
 	}

@@ -89,6 +89,7 @@ type Sink struct {
 	pace    *pace
 	log     *slog.Logger
 	slots   chan struct{}
+	clock   fetchClock
 
 	connected chan struct{} // closed when client and admin are set
 
@@ -155,7 +156,7 @@ func (s *Sink) connect() error {
 		kgo.ConsumerGroup(cfg.Group), kgo.ConsumeTopics(names...), kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.SessionTimeout(cfg.Session), kgo.HeartbeatInterval(cfg.Session/5),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(500*time.Millisecond),
-		kgo.FetchMaxBytes(16<<20), kgo.FetchMaxPartitionBytes(4<<20), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxBytes(16<<20), kgo.FetchMaxPartitionBytes(4<<20), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.WithHooks(&s.clock),
 		kgo.OnOffsetsFetched(s.onFetched), kgo.AdjustFetchOffsetsFn(s.onAdjust),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { s.release(m, s.cfg.Grace) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { s.release(m, 0) }),
@@ -240,6 +241,7 @@ func (s *Sink) streamOf(tp topicPartition) *running {
 // when this process does not own all of their partitions, or does not know.
 func (s *Sink) AsOf() (t time.Time, ok bool) {
 	topic := s.cfg.Topology.AttemptsTopic()
+	seen := s.clock.seen()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	owned := int32(0)
@@ -248,7 +250,7 @@ func (s *Sink) AsOf() (t time.Time, ok bool) {
 			continue
 		}
 		owned++
-		c := r.complete()
+		c := r.complete(seen)
 		if c.IsZero() {
 			return time.Time{}, false
 		}

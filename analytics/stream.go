@@ -190,11 +190,10 @@ func (s *stream) setInFlight(c *cut) {
 	s.mu.Unlock()
 }
 
-// complete is the broker's time up to which every record is stored. With
-// nothing outstanding that is the time at which the poll loop last saw that
-// there is nothing more.
-func (s *stream) complete() time.Time {
-	oldest, next, high, looked := s.feed.horizon()
+// complete is the time up to which every record is stored: the broker's time of
+// the oldest one outstanding, and seen when there is none.
+func (s *stream) complete(seen time.Time) time.Time {
+	oldest, next, high := s.feed.horizon()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -202,16 +201,16 @@ func (s *stream) complete() time.Time {
 		return s.inFlight
 	case !oldest.IsZero():
 		return oldest
-	case next < high:
+	case next >= 0 && next < high:
 		return time.Time{}
 	}
-	return looked
+	return seen
 }
 
 // oldest is the broker's time of the oldest record that was fetched and is not
 // stored; zero when there is none.
 func (s *stream) oldest() time.Time {
-	oldest, _, _, _ := s.feed.horizon()
+	oldest, _, _ := s.feed.horizon()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.inFlight.IsZero() {
@@ -222,7 +221,7 @@ func (s *stream) oldest() time.Time {
 
 // lag is the number of records that are in Kafka and not yet committed.
 func (s *stream) lag() int64 {
-	_, _, high, _ := s.feed.horizon()
+	_, _, high := s.feed.horizon()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.committed < 0 || high < s.committed {
