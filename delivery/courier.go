@@ -55,6 +55,9 @@ type token struct {
 	used       atomic.Bool
 }
 
+// faultPause is how long an endpoint waits whose secrets cannot be opened.
+const faultPause = 30 * time.Second
+
 // Admit answers whether an attempt of a delivery of this kind may start now.
 // After Go exactly one Deliver or Release of the token must follow.
 func (c *Courier) Admit(endpointID, kind string, now time.Time) schemas.Admission {
@@ -64,6 +67,11 @@ func (c *Courier) Admit(endpointID, kind string, now time.Time) schemas.Admissio
 	}
 	if reason := target.Standing.Skip(kind); reason != "" {
 		return schemas.Admission{Kind: schemas.Inactive, Reason: reason}
+	}
+	if target.Fault != "" {
+		// Ours to mend, not the endpoint's fault: it waits and burns no attempt.
+		c.cfg.Log.Error("an endpoint's secrets cannot be opened; its deliveries wait", "endpoint", endpointID, "error", target.Fault, "again_in", faultPause)
+		return schemas.Admission{Kind: schemas.NotBefore, Until: now.Add(faultPause)}
 	}
 	t := &token{endpointID: endpointID, gate: c.gates.get(endpointID)}
 	if t.gate == nil && target.RateLimit <= 0 {

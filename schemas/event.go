@@ -325,7 +325,7 @@ func parseObject(b []byte, into any) error {
 	if err != nil {
 		var te *json.UnmarshalTypeError
 		if errors.As(err, &te) && te.Field != "" {
-			return invalid(te.Field, "is a JSON %s; it has to be a string", te.Value)
+			return invalid(te.Field, "is of another JSON type; it has to be a string")
 		}
 		return invalid("event", "is not valid JSON: %v", err)
 	}

@@ -92,6 +92,7 @@ func newNode(ctx context.Context, cfg *Config, topology schemas.Topology, log *s
 	n.registry, err = endpoint.NewRegistry(endpoint.Config{
 		Topology: topology, Profiles: n.profiles, Keyring: keyring, Log: log, Overlap: endpoint.DefaultOverlap,
 		CheckURL: n.guard.CheckURL, Write: n.write, Barrier: n.barrier, Publish: n.publish, Notice: n.notice,
+		Challenged: (*profile.Profile).Challenged,
 	})
 	if err != nil {
 		return n, err
@@ -183,9 +184,29 @@ func (n *node) status(ctx context.Context, s *schemas.EndpointStatus) error {
 	return n.writer.AppendAll(ctx, rec)
 }
 
+// challenge sends an endpoint its profile's challenge and writes down the
+// answer: the status for the registry, the exchange for the log.
+func (n *node) challenge(ctx context.Context, courier *delivery.Courier, id string) {
+	v := courier.Challenge(ctx, id)
+	if v.Canceled || v.Version == 0 {
+		return
+	}
+	now := time.Now().UTC()
+	err := n.status(ctx, &schemas.EndpointStatus{ID: id, ForVersion: v.Version, Verified: v.Verified, VerifyError: v.Reason, VerifyAttempted: now, At: now})
+	if err == nil && v.Row.No == 1 {
+		var rec schemas.Record
+		if rec, err = v.Row.Record(n.topology); err == nil {
+			err = n.writer.AppendAll(ctx, rec)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		n.log.Error("the result of a verification was not written", "endpoint", id, "error", err)
+	}
+}
+
 // lane is what a dispatcher needs to know of an endpoint.
 func (n *node) lane(id string) (consumer.Lane, bool) {
-	t, ok := n.registry.Target(id)
+	t, ok := n.registry.Outline(id)
 	if !ok {
 		return consumer.Lane{}, false
 	}
@@ -263,7 +284,8 @@ func (n *node) workers() (parts []part, done func(), err error) {
 		c.Barrier, c.Append, c.Lookup = n.barrier, n.writer.Append, n.lane
 		c.Admit, c.Deliver, c.Release = courier.Admit, courier.Deliver, courier.Release
 		c.Breaker, c.Restore = courier.Breaker, courier.Restore
-		c.Verify = func(context.Context, string) {}
+		c.Probe, c.Forget = courier.Probe, courier.Forget
+		c.Verify = func(ctx context.Context, id string) { n.challenge(ctx, courier, id) }
 		c.Status, c.Notice = n.status, n.notice
 		c.Logger, c.Registerer = n.log, n.metrics
 		dispatcher, err := consumer.NewDispatcher(c)

@@ -82,25 +82,66 @@ func (r *Registry) Check(ctx context.Context, ev *schemas.Event) error {
 			return err
 		}
 	}
-	checked := map[string]bool{}
+	bodies := map[string][]byte{} // by profile: what has passed its rules
 	for _, m := range matches {
-		if m.Skip != "" || checked[m.Profile] {
+		if m.Skip != "" {
 			continue
 		}
-		checked[m.Profile] = true
+		if body, ok := bodies[m.Profile]; ok {
+			if err := r.checkSize(m, body); err != nil {
+				return err
+			}
+			continue
+		}
 		p, ok := r.cfg.Profiles.Get(m.Profile)
 		if !ok {
 			return api.Fail(http.StatusUnprocessableEntity, "unknown_profile", "profile", "there is no profile %q; use one of %s", m.Profile, strings.Join(r.cfg.Profiles.Names(), ", "))
 		}
 		if err := p.CheckData(ev.Type, ev.Data); err != nil {
-			detail := err.Error()
-			if m.EndpointID != "" {
-				detail = fmt.Sprintf("webhook %s (profile %s): %s", m.EndpointID, m.Profile, detail)
-			}
-			return api.Fail(http.StatusUnprocessableEntity, "invalid_data", "data", "%s", detail)
+			return invalidData(m, err)
+		}
+		body, err := p.Body(wireSample(ev))
+		if err != nil {
+			return invalidData(m, err)
+		}
+		bodies[m.Profile] = body
+		if err := r.checkSize(m, body); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// wireSample is the delivery of an event whose id may not be made yet: its body
+// is as long as the real one's.
+func wireSample(ev *schemas.Event) *schemas.Delivery {
+	id := ev.ID
+	if id == "" {
+		id = schemas.NewID(schemas.EventPrefix, [16]byte{})
+	}
+	return &schemas.Delivery{EventID: id, EventType: ev.Type, Tenant: ev.Tenant, EventTime: ev.Time, CreatedAt: ev.Time, Kind: ev.Kind, Data: ev.Data}
+}
+
+// checkSize holds a body against the limit of its endpoint, else of the profile.
+func (r *Registry) checkSize(m schemas.Match, body []byte) error {
+	target, _ := r.Outline(m.EndpointID)
+	p, ok := r.cfg.Profiles.Get(m.Profile)
+	if !ok {
+		return nil
+	}
+	if err := p.CheckSize(body, target.MaxBody); err != nil {
+		return invalidData(m, err)
+	}
+	return nil
+}
+
+// invalidData is the problem of data that an endpoint's profile refuses.
+func invalidData(m schemas.Match, err error) error {
+	detail := err.Error()
+	if m.EndpointID != "" {
+		detail = fmt.Sprintf("webhook %s (profile %s): %s", m.EndpointID, m.Profile, detail)
+	}
+	return api.Fail(http.StatusUnprocessableEntity, "invalid_data", "data", "%s", detail)
 }
 
 // matchCallback finds or makes the implicit endpoint of a callback URL. An
