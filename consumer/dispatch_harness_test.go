@@ -205,6 +205,9 @@ func (w *world) start(change func(*DispatcherConfig)) *process {
 		return t.lane, true
 	}
 	cfg.Admit = func(id, kind string, now time.Time) schemas.Admission {
+		if p.killed.Load() {
+			return schemas.Admission{Kind: schemas.NotBefore, Until: now.Add(time.Hour)}
+		}
 		w.mu.Lock()
 		t := w.targets[id]
 		w.mu.Unlock()
@@ -240,6 +243,14 @@ func (w *world) start(change func(*DispatcherConfig)) *process {
 	}
 	if change != nil {
 		change(&cfg)
+	}
+	// A killed process touches nothing that the next one shares with it.
+	if forget := cfg.Forget; forget != nil {
+		cfg.Forget = func(id string) {
+			if !p.killed.Load() {
+				forget(id)
+			}
+		}
 	}
 	if p.d, err = NewDispatcher(cfg); err != nil {
 		w.t.Fatal(err)
@@ -320,7 +331,7 @@ func (p *process) stop() {
 // until waits for a condition on the world, which it calls with the lock held.
 func (w *world) until(what string, cond func() bool) {
 	w.t.Helper()
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(90 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -336,7 +347,11 @@ func (w *world) until(what string, cond func() bool) {
 		case <-deadline:
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.t.Fatalf("waited in vain for: %s (%d rows, %d ended)", what, len(w.rows), len(w.terminal("")))
+			written := map[string]int{}
+			for topic, recs := range w.records {
+				written[topic] = len(recs)
+			}
+			w.t.Fatalf("waited in vain for: %s (%d rows, %d ended, %v)", what, len(w.rows), len(w.terminal("")), written)
 		}
 	}
 }
