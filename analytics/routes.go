@@ -66,7 +66,8 @@ func (s *Store) Routes(cfg RoutesConfig) []api.Route {
 			limit, cursor, webhook, eventType, since, until, responseCode, tenant),
 		read("/v1/stats", "Rates, percentiles and errors by the hour", h.stats, Stats{}, period, webhook, tenant),
 		read("/v1/events", "Events, newest first", h.events, api.Page[EventRow]{}, limit, cursor, eventType, since, until, tenant),
-		read("/v1/events/{id}", "An event with its data and its deliveries", h.event, EventDetail{}, tenant),
+		read("/v1/events/{id}", "An event with its data and its deliveries", h.event, EventDetail{},
+			api.Param{Name: "tenant", Type: "string", Doc: "root key only: whose event; default when left out"}),
 	}
 }
 

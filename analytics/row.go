@@ -1,6 +1,6 @@
 package analytics
 
-// What the queries answer with: one row a delivery, one a attempt.
+// What the queries answer with: one row for a delivery, one for an attempt.
 
 import (
 	"time"

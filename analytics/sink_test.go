@@ -264,3 +264,22 @@ func TestSinkConfigNamesWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+func TestSinkEndsWhileClickHouseIsDown(t *testing.T) {
+	c := kafkatest.Start(t)
+	produce(t, c, 0, 50)
+	h := newModelHouse(func() fault { return none })
+	h.partitioned = true
+	h.down = true
+	stop := runSink(t, sinkOn(t, c, groupName(t), h.engine(), nil))
+	eventually(t, "a partition that waits", func() bool { return h.tried() > 0 })
+	stop() // while assignments wait
+	h.setDown(false)
+	stop = runSink(t, sinkOn(t, c, groupName(t), h.engine(), nil))
+	eventually(t, "rows", func() bool { p, _ := h.tally(); return p.attempts > 0 && p.routed > 0 })
+	h.setDown(true)
+	produce(t, c, 50, 50)
+	tried := h.tried()
+	eventually(t, "an insert that fails", func() bool { return h.tried() > tried })
+	stop() // while ranges wait
+}
