@@ -202,7 +202,7 @@ func create(ctx context.Context, adm *kadm.Client, topology schemas.Topology, t 
 func awaitShape(ctx context.Context, adm *kadm.Client, topology schemas.Topology, created bool) error {
 	for try := 0; ; try++ {
 		err := checkAll(ctx, adm, topology)
-		if err == nil || !created || try == 25 || !onlyMissing(err) {
+		if err == nil || !created || try == 300 || !onlyMissing(err) {
 			return err
 		}
 		select {
