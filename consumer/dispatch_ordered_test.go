@@ -128,7 +128,9 @@ func TestDispatcherOrderedHeadSurvivesRestart(t *testing.T) {
 		return ok(d)
 	})
 	w.send("wh_a", 0, 1)
-	limits := func(c *DispatcherConfig) { c.Limits.SpillAfter, c.Limits.SeedAge = 50*time.Millisecond, time.Nanosecond }
+	limits := func(c *DispatcherConfig) {
+		c.Limits.SpillAfter, c.Limits.SeedAge = 50*time.Millisecond, time.Nanosecond
+	}
 	p := w.start(limits)
 	w.until("two rows, the row of the lane", func() bool {
 		return len(w.rows) == 2 && len(w.records[w.c.Topology.ParkTopic()]) == 1 && len(w.records[w.c.Topology.LanesTopic()]) > 2

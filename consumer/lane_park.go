@@ -33,7 +33,7 @@ type parked struct {
 	taken     map[int64]*job // in memory
 	ahead     map[int64]bool // done, at or above next
 	count     int64          // records in park that are not done
-	pass      int            // the reading pass in which a record had to be left out
+	pass      int            // the reading pass that left a record out: nothing more is taken in it
 }
 
 func newParked() parked {
@@ -62,10 +62,14 @@ const (
 	ackFirst               // its ack has not come in yet: wait for it
 )
 
-// look judges a record by its offset. It must be followed by take when it says attempt and the lane has room.
-func (p *parked) look(offset int64) looked {
+// look judges a record by its offset and the pass that read it. When it says
+// attempt, take or leave must follow.
+func (p *parked) look(offset int64, pass int, from int64) looked {
 	switch {
-	case offset < p.next:
+	case p.pass == pass, offset < p.next:
+		return passOver
+	case from > p.next: // it began behind records that were not looked at
+		p.pass = pass
 		return passOver
 	case offset > p.hi && p.appending > 0:
 		return ackFirst
@@ -88,13 +92,18 @@ func (p *parked) take(offset int64, j *job) {
 	p.next = offset + 1
 }
 
+// leave leaves the record out, and with it all that follow in this pass.
+func (p *parked) leave(pass int) { p.pass = pass }
+
 // keep notes a job in memory that got a place in park while it was attempted.
 func (p *parked) keep(offset int64, j *job) { p.taken[offset] = j }
 
-// back forgets a job in memory that was not attempted: it is read again.
-func (p *parked) back(offset int64) {
+// back forgets a job in memory that was not attempted: it is read again, in a
+// later pass, because the one under way has gone by.
+func (p *parked) back(offset int64, pass int) {
 	delete(p.taken, offset)
 	p.next = min(p.next, offset)
+	p.pass = pass
 }
 
 // finish notes that a record is done.

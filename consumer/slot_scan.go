@@ -62,10 +62,10 @@ func (s *slot) offerAll(now time.Time) (touched map[*lane]bool) {
 // means that the record has to wait, and all behind it.
 func (s *slot) offer(p *parkPass, r *kgo.Record, now time.Time) (*lane, bool) {
 	l := s.lanes[string(r.Key)]
-	if l == nil || l.park.pass == p.no {
+	if l == nil {
 		return nil, true
 	}
-	switch l.park.look(r.Offset) {
+	switch l.park.look(r.Offset, p.no, p.from) {
 	case passOver:
 		return nil, true
 	case ackFirst:
@@ -75,7 +75,7 @@ func (s *slot) offer(p *parkPass, r *kgo.Record, now time.Time) (*lane, bool) {
 		if l.mode == spilled && l.running > 0 && !s.othersWant(l, r.Offset, now) {
 			return nil, false // the only one that reads: go on when it has room
 		}
-		l.park.pass = p.no // left out; a later pass comes back here
+		l.park.leave(p.no)
 		return nil, true
 	}
 	return s.fromPark(l, r, now), true

@@ -134,14 +134,11 @@ func (s *slot) parkDone(j *job) {
 
 // unread gives jobs that wait back to park: an open lane keeps none in memory.
 func (s *slot) unread(l *lane) {
-	if s.pass != nil {
-		l.park.pass = s.pass.no // it may have gone past them
-	}
 	for _, j := range l.park.takenWaiting() {
 		if j.parking {
 			continue
 		}
-		l.park.back(j.parkOff)
+		l.park.back(j.parkOff, s.passes)
 		j.state = finished
 		s.metrics.waiting.Dec()
 		s.drop(j)
