@@ -153,6 +153,7 @@ func (t *Tail) Run(ctx context.Context) (err error) {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.MetadataMaxAge(30*time.Second), // new partitions show within this
+		kgo.AlwaysRetryEOF(),               // a broker that restarts may hang up on a fresh connection
 	)...)
 	if err != nil {
 		return fmt.Errorf("opening kafka tail: %w", err)

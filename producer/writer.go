@@ -88,6 +88,9 @@ func NewWriterWith(opts []kgo.Opt, cfg WriterConfig) (*Writer, error) {
 		// without giving up other records of the partition.
 		kgo.MaxBufferedRecords(cfg.MaxBuffered/recordOverhead+1),
 		kgo.ProducerBatchMaxBytesFn(w.batchMax),
+		// A broker that restarts can hang up on a fresh connection; the client
+		// would take that for a wrong SASL setting and fail what is buffered.
+		kgo.AlwaysRetryEOF(),
 		// About a minute of metadata without the topic: it was deleted.
 		kgo.UnknownTopicRetries(20),
 	)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -256,8 +257,15 @@ func TestWriterWritesWhatWasAppendedAcrossOutages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	requests := 0
-	hangUp(fake, func() bool { requests++; return requests%5 == 0 })
+	// Hang-ups in every state of a connection, its first request included.
+	var calm atomic.Bool
+	fake.ControlKey(-1, func(kmsg.Request) (kmsg.Response, error, bool) {
+		fake.KeepControl()
+		if !calm.Load() && rand.IntN(10) == 0 {
+			return nil, errors.New("hanging up"), true
+		}
+		return nil, nil, false
+	})
 	// Written, but answered as if it were not: the producer has to try again
 	// without writing twice.
 	fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.RequestTimedOut, Count: 10})
@@ -270,6 +278,7 @@ func TestWriterWritesWhatWasAppendedAcrossOutages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	calm.Store(true)
 	c := kafkatest.Cluster{Brokers: fake.ListenAddrs()}
 	seen := map[string]int{}
 	for _, r := range read(t, c, "t", len(recs)) {
