@@ -135,7 +135,7 @@ func (l *lane) back(j *job) {
 // lookAgain is when next may give something though nothing happens until
 // then; zero when only an event can change that.
 func (l *lane) lookAgain(now time.Time) time.Time {
-	if l.halted || l.running >= l.width() || l.info.Ordered && (l.running > 0 || l.settling > 0) {
+	if l.stalled || l.halted || l.running >= l.width() || l.info.Ordered && (l.running > 0 || l.settling > 0) {
 		return time.Time{}
 	}
 	var at time.Time
