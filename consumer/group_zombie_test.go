@@ -85,7 +85,7 @@ func (z *zombieTest) start(commitEvery time.Duration, ack bool) *zombie {
 	m := &zombie{ack: ack, assigned: map[topicPartition]int{}, lost: map[topicPartition]int{}}
 	c := DefaultGroupConfig()
 	c.Options, c.Group, c.Topics, c.Balancer = z.options(), "zombies", z.topics, SlotBalancer()
-	c.CommitEvery, c.SessionTimeout = commitEvery, 30*time.Second // a heartbeat every 6 s
+	c.CommitEvery, c.SessionTimeout, c.RebalanceTimeout = commitEvery, time.Minute, 2*time.Minute // a heartbeat every 12 s
 	c.Assigned = func(_ context.Context, a map[string][]int32) error { m.note(m.assigned, a); return nil }
 	c.Lost = func(a map[string][]int32) { m.note(m.lost, a) }
 	c.Revoked = func(context.Context, map[string][]int32) { m.revoked++ }
@@ -187,7 +187,7 @@ func zombieReturns(t *testing.T, commitEvery time.Duration, findOut func(*zombie
 	z.produce()
 	a := z.start(commitEvery, false)
 	defer a.stop()
-	time.Sleep(10 * time.Second)
+	time.Sleep(14 * time.Second) // just after a heartbeat
 	if a.group.Pending() != 8 {
 		t.Fatalf("the first has %d records", a.group.Pending())
 	}
@@ -197,8 +197,11 @@ func zombieReturns(t *testing.T, commitEvery time.Duration, findOut func(*zombie
 	z.produce()
 	time.Sleep(4 * time.Second)
 	z.expect("the second took over", 2)
+	if len(a.lost) != 0 {
+		t.Fatal("the first knows already")
+	}
 	findOut(a)
-	time.Sleep(time.Minute)
+	time.Sleep(2 * time.Minute)
 	z.expect("the first is back", 2)
 	a.mu.Lock()
 	if len(a.lost) != 8 || a.revoked != 0 {
@@ -219,10 +222,10 @@ func zombieReturns(t *testing.T, commitEvery time.Duration, findOut func(*zombie
 	a.mu.Unlock()
 	a.setAck(true)
 	z.produce()
-	time.Sleep(10 * time.Second)
+	time.Sleep(time.Minute)
 	b.stop()
 	z.produce()
-	time.Sleep(time.Minute)
+	time.Sleep(2 * time.Minute)
 	a.stop()
 	z.expect("in the end", 4)
 }
