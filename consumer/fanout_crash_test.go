@@ -108,7 +108,7 @@ func TestFanoutCrash(t *testing.T) {
 		if kills > 300 {
 			t.Fatal("the kills leave no time to make progress")
 		}
-		runAndKill(t, k, group, time.Duration(rand.Int64N(int64(400*time.Millisecond))))
+		runAndKill(t, k, group, time.Duration(rand.Int64N(int64(400+80*kills)*int64(time.Millisecond)))) // longer and longer: a slow machine gets done too
 	}
 	checkCrash(t, k, events)
 	t.Logf("%d kills", kills)
@@ -137,8 +137,8 @@ func runAndKill(t *testing.T, k kafkatest.Cluster, group string, life time.Durat
 	cmd := exec.Command(os.Args[0], "-test.run=^TestFanoutChild$", "-test.v")
 	cmd.Env = append(os.Environ(), "FANOUT_CHILD_BROKERS="+strings.Join(k.Brokers, ","), "FANOUT_CHILD_PREFIX="+k.Topology.Prefix, "FANOUT_CHILD_GROUP="+group)
 	appending := make(chan struct{})
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &marker{buf: &out, seen: appending}, &out
+	out := &marker{seen: appending}
+	cmd.Stdout, cmd.Stderr = out, out // one and the same: the command writes from one goroutine then
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func runAndKill(t *testing.T, k kafkatest.Cluster, group string, life time.Durat
 		time.Sleep(life)
 	case <-idle.C: // everything is appended, only the commit was missing
 	case err := <-ended:
-		t.Fatalf("the child ended by itself: %v\n%s", err, out.String())
+		t.Fatalf("the child ended by itself: %v\n%s", err, out.buf.String())
 	}
 	_ = cmd.Process.Kill()
 	<-ended
@@ -159,7 +159,7 @@ func runAndKill(t *testing.T, k kafkatest.Cluster, group string, life time.Durat
 
 // marker closes seen when the child says that it appends.
 type marker struct {
-	buf  *bytes.Buffer
+	buf  bytes.Buffer
 	seen chan struct{}
 	once bool
 }
