@@ -41,8 +41,8 @@ type node struct {
 	registry  *endpoint.Registry
 	endpoints *consumer.Tail
 	tenants   *consumer.Tail
-	store     *analytics.Store // nil with --no-clickhouse
-	members   []member         // of consumer groups
+	store     *analytics.Store         // nil with --no-clickhouse
+	members   []member                 // of consumer groups
 	asOf      func() (time.Time, bool) // of the sink; nil without its role
 	health    health
 }
@@ -390,4 +390,3 @@ func (n *node) close(log *slog.Logger) {
 		}
 	}
 }
-

@@ -34,7 +34,7 @@ type ClickHouseConfig struct {
 	Inserts     int           // inserts at once; more wait
 	LockWait    time.Duration // how long to wait for a killed predecessor to free folder and port
 	StopWait    time.Duration // how long running statements may take at the end
-	Stdin       *os.File      // when a pipe: the server ends when it closes, and SIGINT is left to the parent
+	Stdin       *os.File      // when a pipe: the server ends when it closes, and signals are left to the parent
 	Logger      *slog.Logger  // nil: nothing is logged
 }
 
@@ -168,8 +168,8 @@ func serveEngine(ctx context.Context, cfg ClickHouseConfig, eng *engine, ln net.
 	return nil
 }
 
-// untilStopped ends the context at SIGTERM, at SIGINT when nobody supervises
-// this process, and when a supervising parent closes the pipe or dies.
+// untilStopped ends the context at SIGTERM and SIGINT, or, for a supervised
+// process, only when the parent closes the pipe or dies.
 func untilStopped(ctx context.Context, stdin *os.File) (context.Context, context.CancelFunc) {
 	supervised := false
 	if stdin != nil {
@@ -179,14 +179,14 @@ func untilStopped(ctx context.Context, stdin *os.File) (context.Context, context
 	if !supervised {
 		return signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	}
-	// Ctrl-C reaches the whole process group, and the parent still has rows
-	// to flush into this server: it ends us when it is done.
-	signal.Ignore(os.Interrupt)
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
+	// Ctrl-C, and many a service manager's SIGTERM, reach the whole process
+	// group, and the parent still has rows to flush into this server: it ends us
+	// when it is done.
+	signal.Ignore(os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		_, _ = io.Copy(io.Discard, stdin) // returns at the end of the parent's pipe
 		cancel()
 	}()
-	return ctx, func() { cancel(); stop() }
+	return ctx, cancel
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -37,35 +38,50 @@ func TestClickHouseTwoProcessesOneFolder(t *testing.T) {
 	}
 }
 
+// TestClickHouseStops: a supervised server leaves signals to its parent, which
+// still has rows to write, and ends cleanly when the parent closes the pipe.
 func TestClickHouseStops(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		stop func(c *child) error
-	}{
-		{"by SIGTERM", func(c *child) error { return c.cmd.Process.Signal(syscall.SIGTERM) }},
-		{"by the end of standard input", func(c *child) error { return c.stdin.Close() }},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			c := startChild(t)
-			makeTable(t, c.client(t, clickhouse.CompressionNone))
-			// Ctrl-C goes to the whole process group; the parent decides.
-			if err := c.cmd.Process.Signal(os.Interrupt); err != nil {
-				t.Fatal(err)
-			}
-			c.ask("INSERT INTO test.plain VALUES (1, 'kept')")
-			if err := tt.stop(c); err != nil {
-				t.Fatal(err)
-			}
-			err := <-c.ended
-			c.ended <- err
-			if err != nil {
-				t.Fatalf("ended with %v: %s", err, c.errs)
-			}
-			c.start()
-			if got := c.ask("SELECT s FROM test.plain"); got != "kept" {
-				t.Fatalf("after a stop: %q", got)
-			}
-		})
+	c := startChild(t)
+	makeTable(t, c.client(t, clickhouse.CompressionNone))
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		if err := c.cmd.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.ask("INSERT INTO test.plain VALUES (1, 'kept')")
+	if err := c.stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err := <-c.ended
+	c.ended <- err
+	if err != nil {
+		t.Fatalf("ended with %v: %s", err, c.errs)
+	}
+	c.start()
+	if got := c.ask("SELECT s FROM test.plain"); got != "kept" {
+		t.Fatalf("after a stop: %q", got)
+	}
+}
+
+// TestClickHouseAlone: without a parent at its standard input, SIGTERM ends it.
+func TestClickHouseAlone(t *testing.T) {
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := childCommand(t, "127.0.0.1:"+strconv.Itoa(port), t.TempDir())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	eventually(t, "the server answers /ping", func() bool {
+		return ping(t.Context(), "127.0.0.1:"+strconv.Itoa(port), cmd.Process.Pid) == nil
+	})
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("ended with %v", err)
 	}
 }
 
