@@ -114,6 +114,7 @@ func (c GroupConfig) options() []kgo.Opt {
 		balancer = kgo.CooperativeStickyBalancer()
 	}
 	opts = append(opts, kgo.ConsumerGroup(c.Group), kgo.ConsumeTopics(c.Topics...), kgo.Balancers(balancer),
+		kgo.AlwaysRetryEOF(),                              // a broker that restarts may hang up on a fresh connection
 		kgo.DisableAutoCommit(),                           // it commits what was polled, not what is done
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // rather repeat than skip
 		kgo.SessionTimeout(c.SessionTimeout), kgo.HeartbeatInterval(c.SessionTimeout/5), kgo.RebalanceTimeout(c.RebalanceTimeout))

@@ -128,7 +128,8 @@ func (g *Group) release(a map[string][]int32) []*share {
 	}
 	for _, s := range out {
 		s.handing.Lock()
-		s.handing.Unlock() //nolint:staticcheck // waits for a Handle that runs now
+		//lint:ignore SA2001 taking it waits for a Handle that runs now
+		s.handing.Unlock()
 	}
 	return out
 }

@@ -31,28 +31,27 @@ func Payload(ctx context.Context, options []kgo.Opt, sources []schemas.EventSour
 	}
 	defer client.Close()
 	fetches := client.PollRecords(ctx, 1)
-	for _, e := range fetches.Errors() {
-		if errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, context.Canceled) {
-			return nil, fmt.Errorf("reading %s: %w", pos, e.Err)
+	if errs := fetches.Errors(); len(errs) > 0 {
+		err := errs[0].Err
+		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+			return nil, fmt.Errorf("reading %s: %w", pos, err)
 		}
-		return nil, fmt.Errorf("reading %s: %w (%v)", pos, ErrExpired, e.Err)
+		return nil, fmt.Errorf("reading %s: %w (%v)", pos, ErrExpired, err)
 	}
-	for _, r := range fetches.Records() {
-		if r.Offset != pos.Offset {
-			break
-		}
-		source := schemas.EventSource{Topic: pos.Topic}
-		for _, s := range sources {
-			if s.Topic == pos.Topic {
-				source = s
-			}
-		}
-		rec := fromKafka(r)
-		ev, err := schemas.ParseEvent(source, &rec)
-		if err != nil {
-			return nil, fmt.Errorf("reading the event at %s again: %w", pos, err)
-		}
-		return ev.Data, nil
+	records := fetches.Records()
+	if len(records) == 0 || records[0].Offset != pos.Offset {
+		return nil, fmt.Errorf("reading %s: %w", pos, ErrExpired)
 	}
-	return nil, fmt.Errorf("reading %s: %w", pos, ErrExpired)
+	source := schemas.EventSource{Topic: pos.Topic}
+	for _, s := range sources {
+		if s.Topic == pos.Topic {
+			source = s
+		}
+	}
+	rec := fromKafka(records[0])
+	ev, err := schemas.ParseEvent(source, &rec)
+	if err != nil {
+		return nil, fmt.Errorf("reading the event at %s again: %w", pos, err)
+	}
+	return ev.Data, nil
 }
