@@ -111,7 +111,7 @@ func tenantParam(p api.Principal, v url.Values) (string, error) {
 	named := v.Get("tenant")
 	if !p.Root {
 		if named != "" && named != p.Tenant {
-			return "", api.NotFound("tenant", named)
+			return "", api.Fail(http.StatusForbidden, "foreign_tenant", "tenant", "this key belongs to another tenant; leave tenant out, or use the root key")
 		}
 		return p.Tenant, nil
 	}

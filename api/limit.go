@@ -1,7 +1,8 @@
 package api
 
 // Rate limits per key: a token bucket for the lasting rate, and a sliding
-// window so that a full bucket plus its refill never exceeds one burst a minute.
+// window so that a full bucket plus its refill never exceeds one burst a minute,
+// or the rate where that is more.
 
 import (
 	"math"
@@ -24,44 +25,49 @@ const tokenSlack = 1e-6
 type limits struct {
 	mu      sync.Mutex
 	rate    float64 // default, per minute
+	burst   float64 // of keys at the default rate
 	keys    map[string]*limiter
 	sweepAt time.Time
 }
 
 type limiter struct {
 	rate   float64 // per minute
+	burst  float64 // how many may come at once
 	tokens float64
 	at     time.Time // of tokens
 	recent []int64   // admissions in Unix ns; those from first on are within the window, oldest first
 	first  int
 }
 
-func newLimits(rate float64) *limits {
-	return &limits{rate: rate, keys: make(map[string]*limiter)}
+func newLimits(rate float64, burst int) *limits {
+	return &limits{rate: rate, burst: math.Max(1, float64(burst)), keys: make(map[string]*limiter)}
 }
 
 // take admits one request now and returns 0, or how long to wait.
 func (l *limits) take(key string, rate float64, now time.Time) time.Duration {
+	size := burstOf(rate)
 	if rate <= 0 {
-		rate = l.rate
+		rate, size = l.rate, l.burst
 	}
-	rate = math.Min(rate, MaxRate)
+	if rate > MaxRate {
+		rate, size = MaxRate, burstOf(MaxRate)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep(now)
 	k := l.keys[key]
-	if k == nil || k.rate != rate {
-		k = &limiter{rate: rate, tokens: burst(rate), at: now}
+	if k == nil || k.rate != rate || k.burst != size {
+		k = &limiter{rate: rate, burst: size, tokens: size, at: now}
 		l.keys[key] = k
 	}
 	return k.take(now)
 }
 
-// burst is how many requests may come at once, and at most in any window.
-func burst(rate float64) float64 { return math.Max(1, math.Floor(2*rate)) }
+// burstOf is the burst of a key with a rate of its own.
+func burstOf(rate float64) float64 { return math.Max(1, math.Floor(2*rate)) }
 
 func (k *limiter) take(now time.Time) time.Duration {
-	size := burst(k.rate)
+	size := k.burst
 	if d := now.Sub(k.at); d > 0 {
 		k.tokens = math.Min(size, k.tokens+d.Minutes()*k.rate)
 		k.at = now
@@ -72,7 +78,7 @@ func (k *limiter) take(now time.Time) time.Duration {
 		wait = time.Duration((1 - k.tokens) / k.rate * float64(time.Minute))
 		wait = max(wait, time.Millisecond)
 	}
-	if len(k.recent)-k.first >= int(size) {
+	if len(k.recent)-k.first >= int(math.Max(size, k.rate)) { // a burst below the rate does not lower it
 		wait = max(wait, limitWindow-time.Duration(now.UnixNano()-k.recent[k.first]))
 	}
 	if wait > 0 {
@@ -103,7 +109,7 @@ func (l *limits) sweep(now time.Time) {
 	}
 	l.sweepAt = now.Add(limitWindow)
 	for key, k := range l.keys {
-		full := k.tokens+now.Sub(k.at).Minutes()*k.rate >= burst(k.rate)
+		full := k.tokens+now.Sub(k.at).Minutes()*k.rate >= k.burst
 		if full && now.Sub(k.at) >= limitWindow {
 			delete(l.keys, key)
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 func TestLimitsBurstAndLastingRate(t *testing.T) {
-	l := newLimits(100)
+	l := newLimits(100, 200)
 	now := time.Unix(1_700_000_000, 0)
 	for i := range 200 {
 		if w := l.take("k", 0, now); w != 0 {
@@ -40,7 +40,8 @@ func TestLimitsBurstAndLastingRate(t *testing.T) {
 func TestLimitsModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rate := float64(rapid.IntRange(1, 20).Draw(t, "rate"))
-		l := newLimits(rate)
+		burst := rapid.IntRange(1, 60).Draw(t, "burst")
+		l := newLimits(rate, burst)
 		start := time.Unix(1_700_000_000, 0)
 		now := start
 		var admitted []time.Time
@@ -62,10 +63,10 @@ func TestLimitsModel(t *testing.T) {
 					window++
 				}
 			}
-			if most := int(burst(rate)); window > most {
+			if most := max(burst, int(rate)); window > most {
 				t.Fatalf("%d in one minute, at most %d", window, most)
 			}
-			if most := burst(rate) + now.Sub(start).Minutes()*rate; float64(len(admitted)) > most+1e-6 {
+			if most := float64(burst) + now.Sub(start).Minutes()*rate; float64(len(admitted)) > most+1e-6 {
 				t.Fatalf("%d admitted in %v, at most %v", len(admitted), now.Sub(start), most)
 			}
 		}
@@ -73,7 +74,7 @@ func TestLimitsModel(t *testing.T) {
 }
 
 func TestLimitsForgetQuietKeys(t *testing.T) {
-	l := newLimits(100)
+	l := newLimits(100, 200)
 	now := time.Unix(1_700_000_000, 0)
 	for _, k := range []string{"a", "b", "c"} {
 		l.take(k, 0, now)
@@ -81,5 +82,20 @@ func TestLimitsForgetQuietKeys(t *testing.T) {
 	l.take("d", 0, now.Add(5*time.Minute))
 	if len(l.keys) != 1 {
 		t.Errorf("%d keys remembered", len(l.keys))
+	}
+}
+
+func TestLimitsOfAKeyWithARateOfItsOwn(t *testing.T) {
+	l := newLimits(100, 1)
+	now := time.Unix(1_700_000_000, 0)
+	passed := 0
+	for l.take("k", 30, now) == 0 {
+		passed++
+	}
+	if passed != 60 {
+		t.Errorf("a key of 30 a minute sent %d at once, want 60", passed)
+	}
+	if l.take("other", 0, now) != 0 || l.take("other", 0, now) == 0 {
+		t.Error("a key without a rate of its own sends as many at once as the configuration says")
 	}
 }

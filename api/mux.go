@@ -19,7 +19,8 @@ type Config struct {
 	RootKey      string                             // the root key; empty: nobody is root
 	Authenticate func(key string) (Principal, bool) // whose key this is; nil: only root has one
 	Log          *slog.Logger
-	Rate         float64       // requests per minute and key; bursts are twice that
+	Rate         float64       // requests per minute of a key without a rate of its own, whose bursts are twice that
+	Burst        int           // requests that such a key may send at once
 	MaxBody      int64         // bytes, of routes that name none
 	BodyTimeout  time.Duration // how long a client may take to send a body
 	Title        string        // of the OpenAPI document
@@ -29,7 +30,7 @@ type Config struct {
 // DefaultConfig allows 100 requests a minute and key with bursts of 200, and
 // bodies of 1 MiB.
 func DefaultConfig() Config {
-	return Config{Rate: 100, MaxBody: 1 << 20, BodyTimeout: time.Minute, Title: "hookstream", Version: "1"}
+	return Config{Rate: 100, Burst: 200, MaxBody: 1 << 20, BodyTimeout: time.Minute, Title: "hookstream", Version: "1"}
 }
 
 // Validate names the field that is wrong and the cure.
@@ -39,6 +40,8 @@ func (c Config) Validate() error {
 		return errors.New("api: Log is nil; pass a logger")
 	case c.Rate <= 0 || c.Rate > MaxRate:
 		return fmt.Errorf("api: Rate is %v; give 1 to %d requests per minute", c.Rate, MaxRate)
+	case c.Burst < 1:
+		return fmt.Errorf("api: Burst is %d; give at least 1", c.Burst)
 	case c.MaxBody <= 0:
 		return fmt.Errorf("api: MaxBody is %d; give bytes", c.MaxBody)
 	case c.BodyTimeout <= 0:
@@ -62,7 +65,7 @@ func NewMux(cfg Config) (m *Mux, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	m = &Mux{cfg: cfg, mux: http.NewServeMux(), keys: newKeys(cfg.RootKey, cfg.Authenticate), limits: newLimits(cfg.Rate)}
+	m = &Mux{cfg: cfg, mux: http.NewServeMux(), keys: newKeys(cfg.RootKey, cfg.Authenticate), limits: newLimits(cfg.Rate, cfg.Burst)}
 	document, err := OpenAPI(cfg.Title, cfg.Version, cfg.Routes)
 	if err != nil {
 		return nil, err

@@ -304,7 +304,7 @@ func TestSlowBody(t *testing.T) {
 }
 
 func TestRateLimitAnswer(t *testing.T) {
-	s, _ := start(t, func(c *api.Config) { c.Rate = 1 })
+	s, _ := start(t, func(c *api.Config) { c.Rate, c.Burst = 1, 2 })
 	h := map[string]string{"X-API-Key": aliceK}
 	for i := range 2 {
 		if resp, _ := do(t, "GET", s.URL+"/v1/notes/1", h, ""); resp.StatusCode != 200 {

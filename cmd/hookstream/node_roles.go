@@ -61,6 +61,7 @@ func (n *node) workers() (parts []part, done func(), err error) {
 		if err != nil {
 			return nil, done, err
 		}
+		n.members = append(n.members, member{RoleDispatch, dispatcher.Assignment})
 		parts = append(parts, part{"dispatcher", dispatcher.Run})
 	}
 	return parts, done, nil

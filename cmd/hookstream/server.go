@@ -29,7 +29,7 @@ func (n *node) newServer() (*server, error) {
 	}
 	c := api.DefaultConfig()
 	c.Routes, c.RootKey, c.Authenticate, c.Log = routes, n.cfg.APIKey, n.registry.Authenticate, n.log
-	c.Rate = n.cfg.APIRate
+	c.Rate, c.Burst = n.cfg.APIRate, n.cfg.APIBurst
 	mux, err := api.NewMux(c)
 	if err != nil {
 		return nil, err
