@@ -24,7 +24,7 @@ type Dispatcher struct {
 	budget  *budget
 	metrics *dispatchMetrics
 
-	appends  context.Context // of all writes; ends when Run does
+	life     context.Context // of all work; ends when Run does
 	failWith func(error)     // ends Run with the first error
 
 	mu       sync.Mutex
@@ -76,7 +76,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	// Work outlives ctx for the time of the drain; failing ends it at once.
 	life, fail := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer fail(nil)
-	d.appends, d.failWith = life, func(err error) { fail(err) }
+	d.life, d.failWith = life, func(err error) { fail(err) }
 	joined, leave := context.WithCancel(life)
 	defer leave()
 

@@ -115,6 +115,8 @@ func TestDispatcherPausesAtItsBounds(t *testing.T) {
 	}
 	w.until("all of it", func() bool { return len(w.terminal("")) == 1200 })
 	p.stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	peak := 0
 	for _, e := range w.targets {
 		peak = max(peak, e.peak)

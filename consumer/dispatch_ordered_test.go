@@ -115,6 +115,8 @@ func TestDispatcherOrderedHalts(t *testing.T) {
 	}
 	w.until("the rest", func() bool { return len(w.terminal("")) == 12 })
 	p.stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	firsts(t, w.rows, "wh_a")
 }
 
@@ -139,6 +141,8 @@ func TestDispatcherOrderedHeadSurvivesRestart(t *testing.T) {
 	p = w.start(limits)
 	w.until("the success", func() bool { return len(w.terminal("")) == 1 })
 	p.stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if len(e.calls) != 3 || e.calls[2].attempt != 3 {
 		t.Errorf("calls %+v", e.calls)
 	}

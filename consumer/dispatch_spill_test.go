@@ -59,6 +59,8 @@ func TestDispatcherSpillsAHangingEndpoint(t *testing.T) {
 	w.send(hanging, 100, 120) // live again, sooner or later
 	w.until("all of it", func() bool { return len(w.terminal("")) == 220 })
 	p.stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if len(e.calls) != 120 || e.peak > 4 {
 		t.Errorf("%d requests for 120 deliveries, %d at once", len(e.calls), e.peak)
 	}
@@ -75,6 +77,8 @@ func TestDispatcherSpillsByBytes(t *testing.T) {
 	p := w.start(func(c *DispatcherConfig) { c.Limits.SlotBytes = 20 << 10 })
 	w.until("all of it", func() bool { return len(w.terminal("")) == 300 })
 	p.stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if len(e.calls) != 300 {
 		t.Errorf("%d requests for 300 deliveries", len(e.calls))
 	}
@@ -126,6 +130,8 @@ func TestDispatcherRecoversParked(t *testing.T) {
 			p := w.start(limits)
 			w.until("all of it", func() bool { return len(w.terminal("")) == 70 })
 			p.stop()
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			done := map[string]int{}
 			for _, r := range w.rows {
 				done[r.DeliveryID]++

@@ -47,6 +47,8 @@ func TestDispatcherRestartRepeatsNothing(t *testing.T) {
 	p = w.start(nil)
 	w.until("60 successes", func() bool { return len(w.terminal("")) == 60 })
 	p.stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if len(e.calls) != 60 {
 		t.Errorf("%d requests for 60 deliveries", len(e.calls))
 	}
@@ -73,6 +75,8 @@ func TestDispatcherRetries(t *testing.T) {
 			p := w.start(nil)
 			w.until("a dead letter and its row", func() bool { return len(w.terminal("")) == 1 && len(w.records[w.c.Topology.DeadTopic()]) == 1 })
 			p.stop()
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			if got := len(w.rows); got != 3 {
 				t.Fatalf("%d rows for 3 attempts", got)
 			}
@@ -160,6 +164,8 @@ func TestDispatcherVerdicts(t *testing.T) {
 		}
 	}
 	p.stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if len(w.status) != 1 || w.status[0].ForVersion != 1 || !w.status[0].Disabled || w.status[0].Reason != disabledGone || len(w.notices) != 1 || w.notices[0].Kind != schemas.NoticeDisabled {
 		t.Errorf("status %+v, notices %+v", w.status, w.notices)
 	}
@@ -172,6 +178,8 @@ func TestDispatcherGoneStopsTheLane(t *testing.T) {
 	p := w.start(nil)
 	w.until("30 dead letters", func() bool { return len(w.records[w.c.Topology.DeadTopic()]) == 30 && len(w.terminal("")) == 30 })
 	p.stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if len(e.calls) != 1 || len(w.status) != 1 {
 		t.Errorf("%d requests, %d disables for one 410", len(e.calls), len(w.status))
 	}
@@ -184,6 +192,8 @@ func TestDispatcherFailingForDaysDisables(t *testing.T) {
 	p := w.start(func(c *DispatcherConfig) { c.Limits.FailingFor, c.Limits.FailingAttempts = time.Nanosecond, 5 })
 	w.until("20 dead letters", func() bool { return len(w.terminal("")) == 20 })
 	p.stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if len(w.targets["wh_a"].calls) != 5 || len(w.status) != 1 || w.status[0].Reason != disabledFailing {
 		t.Errorf("%d requests, status %+v", len(w.targets["wh_a"].calls), w.status)
 	}
@@ -205,6 +215,8 @@ func TestDispatcherHoldsAndLimits(t *testing.T) {
 	p := w.start(nil)
 	w.until("10 successes", func() bool { return len(w.terminal("")) == 10 })
 	p.stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for i := 1; i < len(e.calls); i++ {
 		if e.calls[i].at.Before(e.calls[i-1].at) {
 			t.Errorf("call %d came before call %d", i, i-1)
@@ -226,6 +238,8 @@ func TestDispatcherKeepsWhatItCannotRead(t *testing.T) {
 	p := w.start(nil)
 	w.until("the letter and the success", func() bool { return len(w.records[topo.DeadTopic()]) == 1 && len(w.terminal("")) == 1 })
 	p.stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if reason, _ := w.records[topo.DeadTopic()][0].Header(schemas.HdrReason); !strings.HasPrefix(reason, "malformed: ") || string(w.records[topo.DeadTopic()][0].Value) != "?" {
 		t.Errorf("dead letter %+v", w.records[topo.DeadTopic()][0])
 	}

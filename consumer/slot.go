@@ -25,11 +25,10 @@ type slot struct {
 	metrics *dispatchMetrics
 	fail    func(error) // ends the dispatcher
 
-	box     *mailbox
-	ctx     context.Context // requests end with it
-	cancel  context.CancelFunc
-	appends context.Context // writes outlive the requests
-	ended   chan struct{}
+	box   *mailbox
+	ctx   context.Context // requests, and writes that wait for room, end with it
+	cut   context.CancelFunc
+	ended chan struct{}
 
 	lanes   map[string]*lane
 	wakes   wakes
@@ -65,10 +64,10 @@ type slot struct {
 
 func newSlot(d *Dispatcher, n int32) *slot {
 	s := &slot{n: n, cfg: &d.cfg, budget: d.budget, metrics: d.metrics, fail: d.failWith,
-		box: newMailbox(), appends: d.appends, ended: make(chan struct{}),
+		box: newMailbox(), ended: make(chan struct{}),
 		lanes: map[string]*lane{}, active: map[string]*job{}, done: newDoneSet(d.cfg.Limits.DoneCount),
 		blocked: map[*lane]bool{}, dirty: map[*lane]bool{}, reread: map[schemas.Position]string{}, parkEnd: -1, checkpointed: -1, snapshot: -1, snapshotAt: time.Now()}
-	s.ctx, s.cancel = context.WithCancel(d.appends)
+	s.ctx, s.cut = context.WithCancel(d.life)
 	return s
 }
 
@@ -76,7 +75,7 @@ func newSlot(d *Dispatcher, n int32) *slot {
 // of it is in flight.
 func (s *slot) run() {
 	defer close(s.ended)
-	defer s.cancel()
+	defer s.cut()
 	s.begin()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -122,10 +121,11 @@ func (s *slot) stop(ctx context.Context) {
 	s.abort()
 }
 
-// abort cuts off every request and returns when the loop has ended. Nothing
-// that was not acked yet is marked done.
+// abort cuts off every request, and every write that waits for room, and
+// returns when the loop has ended. Nothing that was not acked yet is marked
+// done.
 func (s *slot) abort() {
-	s.cancel()
+	s.cut()
 	s.box.post(func() { s.given = true; s.close() })
 	<-s.ended
 }
@@ -217,9 +217,12 @@ func (s *slot) lane(id string, now time.Time) *lane {
 // acked. A failed write ends the dispatcher: nothing may be marked done.
 func (s *slot) append(rec schemas.Record, then func(offset int64)) {
 	s.writes++
-	s.cfg.Append(s.appends, rec, func(offset int64, err error) {
+	s.cfg.Append(s.ctx, rec, func(offset int64, err error) {
 		s.box.post(func() {
 			s.writes--
+			if err != nil && s.ctx.Err() != nil {
+				return // given up: the records are still open
+			}
 			if err != nil {
 				s.fail(&appendError{topic: rec.Topic, err: err})
 				return
