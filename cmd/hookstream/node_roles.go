@@ -39,6 +39,7 @@ func (n *node) workers() (parts []part, done func(), err error) {
 		if err != nil {
 			return nil, done, err
 		}
+		n.members = append(n.members, member{RoleMover, mover.Assignment})
 		parts = append(parts, part{"mover", mover.Run})
 	}
 	if n.cfg.Has(RoleDispatch) {
@@ -61,6 +62,7 @@ func (n *node) workers() (parts []part, done func(), err error) {
 		if err != nil {
 			return nil, done, err
 		}
+		n.members = append(n.members, member{RoleDispatch, dispatcher.Assignment})
 		n.members = append(n.members, member{RoleDispatch, dispatcher.Assignment})
 		parts = append(parts, part{"dispatcher", dispatcher.Run})
 	}
