@@ -47,7 +47,7 @@ type DispatchLimits struct {
 func DefaultDispatchLimits() DispatchLimits {
 	return DispatchLimits{Concurrency: 8, InFlight: 4096, Bytes: 256 << 20, SlotBytes: 8 << 20, SpillAfter: 2 * time.Second,
 		FailingFor: 5 * 24 * time.Hour, FailingAttempts: 10, Drain: 15 * time.Second, Revoke: 2 * time.Second,
-		SeedAge: 10 * time.Minute, DoneCount: 100_000, LaneIdle: 10 * time.Minute, Rows: 200 * time.Millisecond}
+		SeedAge: 10 * time.Minute, DoneCount: 20_000, LaneIdle: 10 * time.Minute, Rows: 200 * time.Millisecond}
 }
 
 // Validate says which limit is not positive.

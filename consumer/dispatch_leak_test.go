@@ -29,7 +29,7 @@ func stacks(function string) int {
 // Run leaves nothing behind, whether it drains or fails, with requests in
 // flight, records held back, and a lane that reads from park.
 func TestDispatcherLeavesNoGoroutine(t *testing.T) {
-	for _, how := range []string{"drain", "append fails", "status fails"} {
+	for _, how := range []string{"drain", "append fails", "append waits", "status fails"} {
 		t.Run(how, func(t *testing.T) {
 			w := newWorld(t)
 			ids := sameSlot(w.c.Topology, 3)
@@ -58,6 +58,11 @@ func TestDispatcherLeavesNoGoroutine(t *testing.T) {
 							done(-1, broken)
 							return
 						}
+						if how == "append waits" {
+							<-ctx.Done()
+							done(-1, ctx.Err())
+							return
+						}
 					default:
 					}
 					appends(ctx, r, done)
@@ -69,8 +74,11 @@ func TestDispatcherLeavesNoGoroutine(t *testing.T) {
 			w.until("both to spill", func() bool { return len(w.records[w.c.Topology.ParkTopic()]) == 60 })
 			if how == "drain" {
 				p.stop()
+			} else if close(failing); how == "append waits" {
+				w.send(ids[2], 0, 5)
+				w.until("the request whose outcome cannot be written", func() bool { return len(w.targets[ids[2]].calls) > 0 })
+				p.stop()
 			} else {
-				close(failing)
 				w.send(ids[2], 0, 1)
 				<-p.ended
 				if !errors.Is(p.err, broken) || !strings.Contains(p.err.Error(), "dispatcher: ") {

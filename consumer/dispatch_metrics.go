@@ -36,7 +36,7 @@ func newDispatchMetrics(b *budget) *dispatchMetrics {
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "hookstream", Subsystem: "dispatch", Name: "outcomes_total",
 			Help: "Attempts by what followed from them."}, []string{"verdict"}),
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "hookstream", Subsystem: "dispatch", Name: "lateness_seconds",
-			Help:    "Time from when an attempt was due (or taken from its topic, if later) to when its request was sent.",
+			Help:    "Time from when an attempt was due (a first one: from when its event was written) to when its request was sent.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800}}),
 	}
 	m.all = []prometheus.Collector{m.lanes, m.parked, m.waiting, m.duplicates, m.outcomes, m.lateness,

@@ -47,7 +47,8 @@ type slot struct {
 	spillingBytes int64                       // of jobs on their way to park
 	parkEnd       int64                       // highest offset of park that is known to be acked
 	reread        map[schemas.Position]string // source records that are in park already, with their deliveries
-	pass          *parkPass                   // nil while nothing is read from park
+	began         time.Time
+	pass          *parkPass // nil while nothing is read from park
 	passes        int
 	scanning      bool
 	rescan        bool
@@ -66,7 +67,7 @@ func newSlot(d *Dispatcher, n int32) *slot {
 	s := &slot{n: n, cfg: &d.cfg, budget: d.budget, metrics: d.metrics, fail: d.failWith,
 		box: newMailbox(), ended: make(chan struct{}),
 		lanes: map[string]*lane{}, active: map[string]*job{}, done: newDoneSet(d.cfg.Limits.DoneCount),
-		blocked: map[*lane]bool{}, dirty: map[*lane]bool{}, reread: map[schemas.Position]string{}, parkEnd: -1, checkpointed: -1, snapshot: -1, snapshotAt: time.Now()}
+		blocked: map[*lane]bool{}, dirty: map[*lane]bool{}, reread: map[schemas.Position]string{}, parkEnd: -1, checkpointed: -1, snapshot: -1, snapshotAt: time.Now(), began: time.Now()}
 	s.ctx, s.cut = context.WithCancel(d.life)
 	return s
 }
@@ -182,6 +183,9 @@ func (s *slot) fire(now time.Time) {
 func (s *slot) tick(now time.Time) {
 	if s.closing {
 		return
+	}
+	if len(s.reread) > 0 && now.Sub(s.began) > rereadFor {
+		clear(s.reread)
 	}
 	s.relieve(now)
 	s.writeRows(now)

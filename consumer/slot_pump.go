@@ -134,9 +134,9 @@ func (s *slot) launch(l *lane, j *job, adm schemas.Admission, now time.Time) {
 	l.running++
 	l.used = now
 	s.flying++
-	due := j.received
-	if j.d.Due.After(due) {
-		due = j.d.Due
+	due := j.d.Due
+	if due.IsZero() {
+		due = j.d.CreatedAt
 	}
 	s.metrics.late(now.Sub(due))
 	ctx, deliver, d := s.ctx, s.cfg.Deliver, j.d // the worker's own copy: the slot may change the job's

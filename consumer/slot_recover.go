@@ -21,6 +21,9 @@ const (
 	// rereadSpan is how many records from the end of park are remembered, to
 	// recognise their source records when these are read again.
 	rereadSpan = 50_000
+	// rereadFor is how long they are remembered: what is read again is read
+	// again at once.
+	rereadFor = 10 * time.Minute
 )
 
 // laneLog is what lanes says about one slot.

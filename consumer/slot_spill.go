@@ -164,7 +164,11 @@ func (s *slot) unread(l *lane) {
 // revive lets a lane take records from their topics again once nothing of it
 // is left to be read from park. What it has in memory keeps its place there.
 func (s *slot) revive(l *lane) {
-	if l.mode == spilled && l.park.appending == 0 && l.park.unread() == 0 && l.waitingJobs() <= l.limit {
+	if l.park.appending > 0 || l.park.unread() > 0 || l.waitingJobs() > l.limit {
+		return
+	}
+	// An open lane whose endpoint is gone never sees a probe succeed.
+	if l.mode == spilled || l.mode == open && !s.cfg.Breaker(l.id).Open {
 		s.setMode(l, live)
 		delete(s.blocked, l)
 		l.ramp = 0
