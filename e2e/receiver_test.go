@@ -29,22 +29,19 @@ type request struct {
 // sink is a receiver that answers as told.
 type sink struct {
 	*httptest.Server
-	mu   sync.Mutex
-	got  []request
-	does func(w http.ResponseWriter, r *http.Request, n int) // n: how many came to this path before
+	mu    sync.Mutex
+	got   []request
+	paths map[string]int                                      // requests to each
+	does  func(w http.ResponseWriter, r *http.Request, n int) // n: how many came to this path before
 }
 
 func newSink(t *testing.T, does func(http.ResponseWriter, *http.Request, int)) *sink {
-	s := &sink{does: does}
+	s := &sink{does: does, paths: map[string]int{}}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		s.mu.Lock()
-		n := 0
-		for _, q := range s.got {
-			if q.path == r.URL.Path {
-				n++
-			}
-		}
+		n := s.paths[r.URL.Path]
+		s.paths[r.URL.Path]++
 		s.got = append(s.got, request{time.Now(), r.URL.Path, r.Header.Clone(), string(b)})
 		s.mu.Unlock()
 		if s.does != nil {

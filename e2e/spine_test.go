@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -83,26 +84,54 @@ func TestSpine(t *testing.T) {
 	s.stop()
 }
 
-// readAll is what a topic holds.
+// readAll is what a topic's records hold.
 func readAll(t *testing.T, s *stack, topic string) []string {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(s.kafka, ",")...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	var out []string
+	for _, r := range records(t, s, topic) {
+		out = append(out, string(r.Value))
+	}
+	return out
+}
+
+// records are what topics have now, transaction markers left out.
+func records(t *testing.T, s *stack, topics ...string) []*kgo.Record {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(s.kafka, ",")...), kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	var out []string
-	for {
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-		fetches := client.PollFetches(ctx)
-		cancel()
-		if fetches.Empty() || ctx.Err() != nil && len(fetches.Records()) == 0 {
-			return out
-		}
-		for _, r := range fetches.Records() {
-			out = append(out, string(r.Value))
-		}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topics...)
+	if err == nil {
+		err = ends.Error()
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := map[string]bool{} // partitions whose end is not reached
+	at := func(topic string, partition int32) string { return fmt.Sprintf("%s/%d", topic, partition) }
+	ends.Each(func(e kadm.ListedOffset) {
+		if e.Offset > 0 {
+			open[at(e.Topic, e.Partition)] = true
+		}
+	})
+	var out []*kgo.Record
+	for len(open) > 0 {
+		fetches := client.PollFetches(ctx)
+		if ctx.Err() != nil {
+			t.Fatalf("reading %v: the ends of %v were not reached", topics, open)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			out = append(out, r)
+			if end, ok := ends.Lookup(r.Topic, r.Partition); ok && r.Offset >= end.Offset-1 {
+				delete(open, at(r.Topic, r.Partition))
+			}
+		})
+	}
+	return out
 }
 
 // TestSchedule: an endpoint that answers 503 gets one request and three

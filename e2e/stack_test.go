@@ -6,6 +6,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -20,6 +21,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/hookstream/hookstream/internal/kafkatest"
 	"github.com/hookstream/hookstream/schemas"
@@ -59,8 +63,14 @@ type stack struct {
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd // of the roles
-	engine *exec.Cmd // of ClickHouse beside a real broker
+	engine *engine   // ClickHouse beside a real broker; dev has its own
 	log    *logBuffer
+}
+
+// engine is a process of "hookstream clickhouse".
+type engine struct {
+	cmd   *exec.Cmd
+	stdin io.Closer // it ends when this closes
 }
 
 // logBuffer keeps what the processes print, for a test that fails.
@@ -103,7 +113,9 @@ func start(t *testing.T, args ...string) *stack {
 		s.real, s.kafka, s.prefix = true, strings.Join(brokers, ","), schemas.NewID("e", b)[:13]+"."
 		s.args = append([]string{"serve", "--brokers", s.kafka, "--clickhouse", s.clickhouse, "--topic-prefix", s.prefix,
 			"--slots", "8", "--allow-private", "--allow-http", "--master-key", strings.Repeat("ab", 32)}, args...)
+		t.Cleanup(s.removeTopics)
 		s.startEngine()
+		t.Cleanup(s.killEngine)
 	} else {
 		s.kafka = freePort(t)
 		s.args = append([]string{"dev", "--kafka", s.kafka, "--clickhouse", strings.TrimPrefix(s.clickhouse, "http://")}, args...)
@@ -120,21 +132,50 @@ func start(t *testing.T, args ...string) *stack {
 }
 
 func (s *stack) startEngine() {
-	s.engine = exec.Command(binary, "clickhouse", "--listen", strings.TrimPrefix(s.clickhouse, "http://"), "--data", filepath.Join(s.dir, "clickhouse"))
-	s.engine.Stderr = s.log
-	stdin, err := s.engine.StdinPipe() // it ends when this closes
+	cmd := exec.Command(binary, "clickhouse", "--listen", strings.TrimPrefix(s.clickhouse, "http://"), "--data", filepath.Join(s.dir, "clickhouse"))
+	cmd.Stderr = s.log
+	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := s.engine.Start(); err != nil {
+	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	engine := s.engine
-	s.t.Cleanup(func() {
-		_ = stdin.Close()
-		_ = engine.Process.Kill()
-		_ = engine.Wait()
-	})
+	s.engine = &engine{cmd, stdin}
+}
+
+// killEngine is kill -9 of ClickHouse alone.
+func (s *stack) killEngine() {
+	if s.engine == nil {
+		return
+	}
+	_ = s.engine.cmd.Process.Kill()
+	_ = s.engine.cmd.Wait()
+	_ = s.engine.stdin.Close()
+	s.engine = nil
+}
+
+// removeTopics frees what the test left on a shared broker.
+func (s *stack) removeTopics() {
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(s.kafka, ",")...))
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	admin := kadm.NewClient(client)
+	topics, err := admin.ListTopics(ctx)
+	if err != nil {
+		return
+	}
+	var ours []string
+	for _, name := range topics.Names() {
+		if strings.HasPrefix(name, s.prefix) {
+			ours = append(ours, name)
+		}
+	}
+	_, _ = admin.DeleteTopics(ctx, ours...)
 }
 
 // up starts the process and waits until it is ready.
@@ -207,6 +248,21 @@ func (s *stack) call(method, path string, body any, status int, into any) {
 
 func (s *stack) try(method, path string, body any) (int, []byte) {
 	s.t.Helper()
+	a := s.ask(method, path, body, nil)
+	return a.status, a.body
+}
+
+// answer is what the API said; status 0 is no answer, and the body says why.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// ask sends a request with further headers, which stand over the usual ones.
+// A body is text, nothing, or what becomes JSON.
+func (s *stack) ask(method, path string, body any, header map[string]string) answer {
+	s.t.Helper()
 	var r io.Reader
 	switch x := body.(type) {
 	case nil:
@@ -225,16 +281,19 @@ func (s *stack) try(method, path string, body any) (int, []byte) {
 	}
 	req.Header.Set("Authorization", "Bearer "+rootKey)
 	req.Header.Set("Content-Type", "application/json")
+	for k, v := range header {
+		req.Header.Set(k, v)
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, []byte(err.Error())
+		return answer{body: []byte(err.Error())}
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return 0, []byte(err.Error())
+		return answer{body: []byte(err.Error())}
 	}
-	return resp.StatusCode, b
+	return answer{resp.StatusCode, resp.Header, b}
 }
 
 // webhook makes one and gives its id and secret.
