@@ -22,7 +22,7 @@ func TestDispatcherSurvivesKills(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	var mu sync.Mutex
 	chance := func() float64 { mu.Lock(); defer mu.Unlock(); return rnd.Float64() }
-	const endpoints, each = 6, 150
+	const endpoints, each = 6, 900
 	for i := range endpoints {
 		id := fmt.Sprintf("wh_%d", i)
 		w.endpoint(id, Lane{}, func(ctx context.Context, d *schemas.Delivery, _ int) schemas.Outcome {
@@ -41,11 +41,13 @@ func TestDispatcherSurvivesKills(t *testing.T) {
 			}
 			return ok(d)
 		})
-		w.send(id, 0, each)
 	}
 	p := w.start(nil)
-	for range kills {
-		time.Sleep(time.Duration(100+chance()*500) * time.Millisecond)
+	for k := range kills {
+		for i := range endpoints {
+			w.send(fmt.Sprintf("wh_%d", i), k*each/kills, (k+1)*each/kills)
+		}
+		time.Sleep(time.Duration(20+chance()*400) * time.Millisecond)
 		p.kill()
 		p = w.start(nil)
 	}
