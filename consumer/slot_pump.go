@@ -49,7 +49,7 @@ func (s *slot) pump(l *lane) {
 			continue
 		}
 		l.know(info, s.cfg.Limits.Concurrency)
-		if l.disabled == info.Version {
+		if l.disabled == info.Version && j.d.Kind != schemas.KindTest {
 			s.bury(j, schemas.ReasonDisabled, now)
 			continue
 		}
