@@ -64,21 +64,16 @@ func TestDispatcherSurvivesKills(t *testing.T) {
 		}
 	}
 	repeats := requests - len(seen)
-	ended := map[string]int{}
+	rows := map[string]int{}
 	for _, r := range w.rows {
-		if r.State.Terminal() {
-			ended[r.DeliveryID]++
-		}
+		rows[fmt.Sprint(r.DeliveryID, " ", r.No)]++
 	}
-	twice := 0
-	for _, n := range ended {
-		if n > 1 {
-			twice++
-		}
-	}
-	t.Logf("%d kills, %d requests, %d repeats, %d deliveries ended twice", kills, requests, repeats, twice)
-	// In flight at a kill: at most the lanes' concurrency, and what was settling.
-	if limit := kills * endpoints * 2 * DefaultDispatchLimits().Concurrency; repeats > limit {
-		t.Errorf("%d repeats, more than %d", repeats, limit)
+	t.Logf("%d kills, %d requests, %d repeats", kills, requests, repeats)
+	// A request is repeated only if its row was not written: what is written
+	// down is in the next process's done-set. A row that reached the broker with
+	// the last bytes of a cut connection may have been too late for it.
+	twice := len(w.rows) - len(rows)
+	if limit := kills * endpoints; twice > limit {
+		t.Errorf("%d attempts have two rows", twice)
 	}
 }
