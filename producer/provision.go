@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sort"
 	"strconv"
 	"time"
@@ -39,8 +38,9 @@ func (e *WrongTopicError) Error() string {
 }
 
 // Provision creates the topics that are missing and checks those that exist.
-// It changes nothing about an existing topic. The error joins every
-// *WrongTopicError. Two processes may run it at once.
+// It changes nothing about an existing topic, and creates none beside one that
+// is wrong: their counts would be those of a mistaken configuration for good.
+// The error joins every *WrongTopicError. Processes may run it at once.
 func Provision(ctx context.Context, opts []kgo.Opt, topology schemas.Topology) ([]Change, error) {
 	if err := topology.Validate(); err != nil {
 		return nil, err
@@ -51,9 +51,12 @@ func Provision(ctx context.Context, opts []kgo.Opt, topology schemas.Topology) (
 	}
 	defer end()
 	topics := topology.Topics()
-	have, err := listTopics(ctx, adm, names(topics)...)
-	if err != nil {
+	have, wrong, err := checkThere(ctx, adm, topology)
+	if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) { // unknown now: another process is making it
 		return nil, err
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
 	}
 	changes := make([]Change, 0, len(topics))
 	for _, t := range topics {
@@ -65,7 +68,7 @@ func Provision(ctx context.Context, opts []kgo.Opt, topology schemas.Topology) (
 		}
 		changes = append(changes, Change{Topic: t.Name, Action: action})
 	}
-	return changes, awaitShape(ctx, adm, topology, slices.ContainsFunc(changes, func(c Change) bool { return c.Action == "created" }))
+	return changes, awaitShape(ctx, adm, topology, len(have) < len(topics))
 }
 
 // Check is Provision without creating: a missing topic is an error too.
@@ -162,7 +165,7 @@ func names(topics []schemas.Topic) []string {
 	return out
 }
 
-// listTopics lists those that exist.
+// listTopics lists those that exist and are ready.
 func listTopics(ctx context.Context, adm *kadm.Client, topics ...string) (kadm.TopicDetails, error) {
 	have, err := adm.ListTopics(ctx, topics...)
 	if err != nil {
@@ -170,9 +173,10 @@ func listTopics(ctx context.Context, adm *kadm.Client, topics ...string) (kadm.T
 	}
 	for name, t := range have {
 		switch {
-		case errors.Is(t.Err, kerr.UnknownTopicOrPartition):
+		case t.Err == nil:
+		case kerr.IsRetriable(t.Err): // unknown, or just being created
 			delete(have, name)
-		case t.Err != nil && !kerr.IsRetriable(t.Err):
+		default:
 			return nil, fmt.Errorf("listing topic %s: %w", name, t.Err)
 		}
 	}
@@ -198,7 +202,8 @@ func create(ctx context.Context, adm *kadm.Client, topology schemas.Topology, t 
 	return "", fmt.Errorf("creating topic %s: %w", t.Name, err)
 }
 
-// awaitShape checks, waiting for topics just created to be known everywhere.
+// awaitShape checks, waiting for topics just created, by this process or
+// another, to be known everywhere.
 func awaitShape(ctx context.Context, adm *kadm.Client, topology schemas.Topology, created bool) error {
 	for try := 0; ; try++ {
 		err := checkAll(ctx, adm, topology)
@@ -231,24 +236,34 @@ func onlyMissing(err error) bool {
 }
 
 func checkAll(ctx context.Context, adm *kadm.Client, topology schemas.Topology) error {
-	topics := topology.Topics()
-	have, err := listTopics(ctx, adm, names(topics)...)
+	have, wrong, err := checkThere(ctx, adm, topology)
 	if err != nil {
 		return err
+	}
+	for _, t := range topology.Topics() {
+		if !have.Has(t.Name) {
+			wrong = append(wrong, &WrongTopicError{Topic: t.Name, What: "the topic", Found: "missing", Wanted: "there", Cure: "run `hookstream topics create`"})
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// checkThere says which topics exist, and what is wrong with those.
+func checkThere(ctx context.Context, adm *kadm.Client, topology schemas.Topology) (have kadm.TopicDetails, wrong []error, err error) {
+	topics := topology.Topics()
+	if have, err = listTopics(ctx, adm, names(topics)...); err != nil {
+		return nil, nil, err
 	}
 	configs, err := topicConfigs(ctx, adm, have.Names()...)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	var wrong []error
 	for _, t := range topics {
-		if !have.Has(t.Name) {
-			wrong = append(wrong, &WrongTopicError{Topic: t.Name, What: "the topic", Found: "missing", Wanted: "there", Cure: "run `hookstream topics` to create it"})
-			continue
+		if have.Has(t.Name) {
+			wrong = append(wrong, checkTopic(topology, t, len(have[t.Name].Partitions), configs)...)
 		}
-		wrong = append(wrong, checkTopic(topology, t, len(have[t.Name].Partitions), configs)...)
 	}
-	return errors.Join(wrong...)
+	return have, wrong, nil
 }
 
 func checkTopic(topology schemas.Topology, t schemas.Topic, partitions int, configs settings) (wrong []error) {

@@ -68,6 +68,55 @@ func TestProvisionMakesAndChecksTopics(t *testing.T) {
 	}
 }
 
+// TestProvisionAtOnce: processes that start together on an empty cluster all
+// find the topics made, whoever made them.
+func TestProvisionAtOnce(t *testing.T) {
+	c := kafkatest.Start(t)
+	topology := fresh(t, c, "together")
+	const processes = 6
+	errs := make(chan error, processes)
+	for range processes {
+		go func() {
+			_, err := producer.Provision(within(t), c.Options(), topology)
+			errs <- err
+		}()
+	}
+	for range processes {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestProvisionMakesNothingBesideAWrongTopic: the others would get the counts
+// of a configuration that is refused.
+func TestProvisionMakesNothingBesideAWrongTopic(t *testing.T) {
+	c := kafkatest.Start(t)
+	topology := fresh(t, c, "beside")
+	cl, err := kgo.NewClient(c.Options()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	if _, err := adm.CreateTopic(within(t), topology.Slots+1, 1, nil, topology.ParkTopic()); err != nil {
+		t.Fatal(err)
+	}
+	var wrong *producer.WrongTopicError
+	if _, err := producer.Provision(within(t), c.Options(), topology); !errors.As(err, &wrong) || wrong.Topic != topology.ParkTopic() {
+		t.Fatalf("got %v", err)
+	}
+	have, err := adm.ListTopics(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range have.Names() {
+		if strings.HasPrefix(name, topology.Prefix) && name != topology.ParkTopic() {
+			t.Errorf("%s was made", name)
+		}
+	}
+}
+
 func TestProvisionRefusesWrongTopics(t *testing.T) {
 	c := kafkatest.Start(t)
 	for name, tc := range map[string]struct {
