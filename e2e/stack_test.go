@@ -105,6 +105,15 @@ func freePort(t *testing.T) string {
 // start brings a stack up and waits until it is ready.
 func start(t *testing.T, args ...string) *stack {
 	t.Helper()
+	s := prepare(t, args...)
+	s.up()
+	return s
+}
+
+// prepare makes a stack without its roles: beside a real broker ClickHouse
+// runs, dev brings its own.
+func prepare(t *testing.T, args ...string) *stack {
+	t.Helper()
 	s := &stack{t: t, dir: t.TempDir(), log: &logBuffer{}, prefix: schemas.DefaultPrefix}
 	s.api, s.clickhouse = "http://"+freePort(t), "http://"+freePort(t)
 	if brokers := kafkatest.Brokers(); brokers != nil {
@@ -127,7 +136,6 @@ func start(t *testing.T, args ...string) *stack {
 		}
 	})
 	t.Cleanup(s.kill)
-	s.up()
 	return s
 }
 
