@@ -32,6 +32,7 @@ type Group struct {
 	fail   context.CancelCauseFunc
 	parent context.Context
 
+	polls    int64       // of all memberships, so that no two polls have one number; of poll's goroutine
 	memberID string      // of the callbacks' goroutine: which session the shares belong to
 	gone     atomic.Bool // the session is over for good; nothing of it may be committed
 }
@@ -138,8 +139,9 @@ func (g *Group) failed() bool {
 
 // poll hands records out until ctx ends.
 func (g *Group) poll(ctx context.Context) {
-	for poll := int64(1); ctx.Err() == nil; poll++ {
+	for ctx.Err() == nil {
 		fetches := g.client.PollRecords(ctx, g.cfg.MaxPoll)
+		g.polls++
 		if fetches.IsClientClosed() {
 			return
 		}
@@ -154,7 +156,7 @@ func (g *Group) poll(ctx context.Context) {
 					if ctx.Err() != nil {
 						return
 					}
-					g.hand(poll, &t.Topics[i], &t.Topics[i].Partitions[j])
+					g.hand(g.polls, &t.Topics[i], &t.Topics[i].Partitions[j])
 				}
 			}
 		}

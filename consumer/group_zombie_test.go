@@ -214,7 +214,9 @@ func zombieReturns(t *testing.T, commitEvery time.Duration, findOut func(*zombie
 	if regained != 4 {
 		t.Errorf("it recovered the state of %d partitions anew, want half of 8", regained)
 	}
+	before, last := len(a.batches), int64(0)
 	for _, batch := range a.batches {
+		last = max(last, batch.Poll)
 		if batch.Owned() {
 			t.Errorf("its batch of %s/%d still counts", batch.Topic, batch.Partition)
 		}
@@ -228,4 +230,9 @@ func zombieReturns(t *testing.T, commitEvery time.Duration, findOut func(*zombie
 	time.Sleep(2 * time.Minute)
 	a.stop()
 	z.expect("in the end", 4)
+	for _, batch := range a.batches[before:] {
+		if batch.Poll <= last {
+			t.Errorf("a batch of its new membership is of poll %d; the old one got to %d", batch.Poll, last)
+		}
+	}
 }

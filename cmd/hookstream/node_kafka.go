@@ -83,6 +83,10 @@ func (n *node) publish(ctx context.Context, ev schemas.Event) error {
 	return err
 }
 
+// noticeWait is how long a notice may wait for room in the writer. Whoever tells
+// it, a slot with all of its endpoints perhaps, stands still meanwhile.
+const noticeWait = 200 * time.Millisecond
+
 // notice is best effort: what it reports has happened, and the log has it too.
 func (n *node) notice(notice schemas.Notice) {
 	rec, err := notice.Record(n.topology)
@@ -90,7 +94,9 @@ func (n *node) notice(notice schemas.Notice) {
 		n.log.Error("notice not written", "error", err)
 		return
 	}
-	n.writer.Append(context.Background(), rec, func(_ int64, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), noticeWait)
+	defer cancel()
+	n.writer.Append(ctx, rec, func(_ int64, err error) {
 		if err != nil {
 			n.log.Error("notice not written", "kind", notice.Kind, "endpoint", notice.EndpointID, "error", err)
 		}

@@ -63,7 +63,6 @@ func (n *node) workers() (parts []part, done func(), err error) {
 			return nil, done, err
 		}
 		n.members = append(n.members, member{RoleDispatch, dispatcher.Assignment})
-		n.members = append(n.members, member{RoleDispatch, dispatcher.Assignment})
 		parts = append(parts, part{"dispatcher", dispatcher.Run})
 	}
 	return parts, done, nil
