@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -101,6 +102,16 @@ func TestProvisionMakesNothingBesideAWrongTopic(t *testing.T) {
 	adm := kadm.NewClient(cl)
 	if _, err := adm.CreateTopic(within(t), topology.Slots+1, 1, nil, topology.ParkTopic()); err != nil {
 		t.Fatal(err)
+	}
+	for { // metadata of a new topic spreads slowly
+		have, err := adm.ListTopics(within(t), topology.ParkTopic())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if have.Error() == nil {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 	var wrong *producer.WrongTopicError
 	if _, err := producer.Provision(within(t), c.Options(), topology); !errors.As(err, &wrong) || wrong.Topic != topology.ParkTopic() {
