@@ -99,6 +99,7 @@ func TestKill(t *testing.T) {
 		return nil
 	})
 	s.wantSQL("SELECT count() - uniqExact(kafka_topic, kafka_partition, kafka_offset) FROM hookstream.attempts", "0")
+	s.wantSQL("SELECT made = terminal, pending, difference FROM hookstream.conservation", "1\t0\t0")
 	s.stop()
 }
 

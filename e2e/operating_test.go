@@ -53,6 +53,13 @@ func TestRefusedStarts(t *testing.T) {
 	if _, err := admin.CreateTopic(ctx, 3, 1, nil, s.prefix+"deliveries"); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the broker knows the topic", func() error {
+		topics, err := admin.ListTopics(ctx, s.prefix+"deliveries")
+		if err == nil {
+			err = topics.Error()
+		}
+		return err
+	})
 	p := s.serve("wrong", "--topic-prefix", s.prefix, "--no-clickhouse")
 	p.up()
 	if code := p.end(); code == 0 {
