@@ -66,12 +66,12 @@ func (c *Courier) Challenge(ctx context.Context, endpointID string) Verification
 		if out.Failed {
 			r = failed
 		}
-	case p.ChallengeAnswered([]byte(out.Row.ResponseBody), value):
-		v.Verified, r = true, succeeded
 	default:
-		// The endpoint answers well enough for its breaker, but not the question.
-		v.Reason, r = "The answer does not repeat the challenge", succeeded
-		out.Row.State, out.Row.ErrorKind, out.Row.Error = schemas.StateError, errHTTPOther, v.Reason
+		v.Reason, r = p.ChallengeFault([]byte(out.Row.ResponseBody), value), succeeded
+		if v.Verified = v.Reason == ""; !v.Verified {
+			// The endpoint answers well enough for its breaker, but not the question.
+			out.Row.State, out.Row.ErrorKind, out.Row.Error = schemas.StateError, errHTTPOther, v.Reason
+		}
 	}
 	c.settle(t, r, d.ID, out.Row.ErrorKind, out.HoldUntil)
 	c.metrics.observe(&out)

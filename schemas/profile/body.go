@@ -37,8 +37,10 @@ var timeFormats = []string{timeSeconds, timeMillis, timeExact, timeUnix, timeUni
 type body struct {
 	fields   []field // empty: data is the body
 	name     string  // flat bodies: the field with the event's type
-	object   bool    // data has to be an object
+	form     form
+	object   bool // data has to be an object
 	required []string
+	checks   []checkSpec
 }
 
 type field struct {
@@ -52,12 +54,24 @@ type field struct {
 
 // Body is the request's body: a pure function of the delivery and the
 // profile, so that every attempt's body has the same bytes. Data is spliced
-// in verbatim, never re-encoded. The error is a *Fault: the profile's rules
-// refuse the data.
+// in verbatim, and only a profile that asks for a form of its own rewrites it.
+// The error is a *Fault: the profile's rules refuse the data.
 func (p *Profile) Body(d *schemas.Delivery) ([]byte, error) {
-	if err := p.CheckData(d.EventType, d.Data); err != nil {
+	if err := p.checkRules(d.EventType, d.Data); err != nil {
 		return nil, err
 	}
+	b, err := p.spliced(d)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = p.body.form.write(b, maxDepth+envelopeDepth); err != nil {
+		return nil, &Fault{Field: "data", Reason: err.Error()}
+	}
+	return b, nil
+}
+
+// spliced is the body before it is put into the profile's form.
+func (p *Profile) spliced(d *schemas.Delivery) ([]byte, error) {
 	if len(p.body.fields) == 0 {
 		return p.flat(d)
 	}

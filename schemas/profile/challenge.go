@@ -5,6 +5,7 @@ package profile
 
 import (
 	"crypto/subtle"
+	"fmt"
 	"strings"
 
 	"github.com/segmentio/encoding/json"
@@ -66,10 +67,24 @@ func (p *Profile) ChallengeBody(value string) []byte {
 
 // ChallengeAnswered reports whether an answer's body repeats the value.
 func (p *Profile) ChallengeAnswered(answer []byte, value string) bool {
-	raw, ok := member(answer, p.challenge.answer)
+	return p.ChallengeFault(answer, value) == ""
+}
+
+// ChallengeFault says why an answer's body does not repeat the value, for the
+// endpoint's owner; empty when it does.
+func (p *Profile) ChallengeFault(answer []byte, value string) string {
+	const fault = "The answer does not repeat the challenge: "
+	fields, ok := members(answer)
 	if !ok {
-		return false
+		return fault + fmt.Sprintf("it is no JSON object; answer {%q:VALUE} with the value of the request", p.challenge.answer)
+	}
+	raw, ok := fields[p.challenge.answer]
+	if !ok {
+		return fault + fmt.Sprintf("it has no field %q; answer {%[1]q:VALUE} with the value of the request", p.challenge.answer)
 	}
 	got, ok := text(raw)
-	return ok && subtle.ConstantTimeCompare([]byte(got), []byte(value)) == 1
+	if !ok || subtle.ConstantTimeCompare([]byte(got), []byte(value)) != 1 {
+		return fault + fmt.Sprintf("its field %q has another value than was sent", p.challenge.answer)
+	}
+	return ""
 }

@@ -34,7 +34,7 @@ func compile(f *file) (*Profile, error) {
 	}
 	p.http2 = f.HTTP == "2"
 	for _, step := range []func(*file) error{p.compileSuccess, p.compileRetry, p.compileSecret, p.compileSignature,
-		p.compileHeaders, p.compileBody, p.compileEvents, p.compileChallenge, p.compileReceiver} {
+		p.compileHeaders, p.compileBody, p.compileEvents, p.compileChallenge, p.compileNotice, p.compileReceiver} {
 		if err := step(f); err != nil {
 			return nil, err
 		}
@@ -189,21 +189,36 @@ func (p *Profile) compileBody(f *file) error {
 		return wrong("is neither object nor any", "body", "data")
 	}
 	p.body.name, p.body.required = f.Body.Name, f.Body.Required
-	if (p.body.name != "" || len(p.body.required) > 0) && !p.body.object {
+	var err error
+	if p.body.form, err = formNamed(f.Body.Form); err != nil {
+		return wrong(err.Error(), "body", "form")
+	}
+	if p.body.checks, err = compileChecks(f.Body.Check, "body", "check"); err != nil {
+		return err
+	}
+	if (p.body.name != "" || len(p.body.required)+len(p.body.checks) > 0) && !p.body.object {
 		return wrong("has to be object, because fields of it are named", "body", "data")
 	}
+	return p.compileFields(f)
+}
+
+func (p *Profile) compileFields(f *file) error {
 	if len(f.Body.Fields) == 0 {
 		return nil
 	}
 	if p.body.name != "" {
 		return wrong("is for bodies without fields", "body", "name")
 	}
-	datas := 0
+	datas, names := 0, map[string]bool{}
 	for i, s := range f.Body.Fields {
 		at := []string{"body", "fields", strconv.Itoa(i)}
 		if s.Name == "" {
 			return wrong("is missing", append(at, "name")...)
 		}
+		if names[s.Name] {
+			return wrongf(append(at, "name"), "is %q, which is there already", s.Name)
+		}
+		names[s.Name] = true
 		fl, err := compileField(s)
 		if err != nil {
 			return wrong(err.Error(), at...)
@@ -276,7 +291,15 @@ func (p *Profile) compileEvents(f *file) error {
 			return wrongf(append(at, "type"), "is %q, which is there already", e.Type)
 		}
 		p.byType[e.Type] = len(p.events)
-		p.events = append(p.events, EventType(e))
+		p.events = append(p.events, EventType{Type: e.Type, Doc: e.Doc, Sample: e.Sample, Required: e.Required})
+		checks, err := compileChecks(e.Check, append(at, "check")...)
+		if err != nil {
+			return err
+		}
+		if len(checks) > 0 && !p.body.object {
+			return wrong("needs body.data: object", append(at, "check")...)
+		}
+		p.checks = append(p.checks, checks)
 	}
 	if !p.open && len(p.events) == 0 {
 		return wrong("is empty; list the types, or say open: true", "events", "list")

@@ -31,8 +31,13 @@ func (p *Profile) Open() bool { return p.open }
 // Knows reports whether the profile takes events of a type. An endpoint of a
 // profile with a closed catalogue does not match other types.
 func (p *Profile) Knows(eventType string) bool {
+	return p.open || p.Listed(eventType)
+}
+
+// Listed reports whether a type stands in the catalogue, open or not.
+func (p *Profile) Listed(eventType string) bool {
 	_, listed := p.byType[eventType]
-	return listed || p.open
+	return listed
 }
 
 // CheckEvents says which subscription can never match, as a *Fault. Patterns
@@ -64,6 +69,16 @@ func (p *Profile) typeList() string {
 // CheckData says why an event cannot be delivered under this profile, as a
 // *Fault.
 func (p *Profile) CheckData(eventType string, data []byte) error {
+	if err := p.checkRules(eventType, data); err != nil {
+		return err
+	}
+	if _, err := p.body.form.write(data, maxDepth); err != nil {
+		return &Fault{Field: "data", Reason: err.Error()}
+	}
+	return nil
+}
+
+func (p *Profile) checkRules(eventType string, data []byte) error {
 	if !p.Knows(eventType) {
 		return &Fault{Field: "type", Reason: fmt.Sprintf("%q is not among the event types of %s: %s", eventType, p.name, p.typeList())}
 	}
@@ -81,10 +96,11 @@ func (p *Profile) CheckData(eventType string, data []byte) error {
 
 func (p *Profile) checkFields(eventType string, data []byte) error {
 	var required []string
+	var checks []checkSpec
 	if i, listed := p.byType[eventType]; listed {
-		required = p.events[i].Required
+		required, checks = p.events[i].Required, p.checks[i]
 	}
-	if p.body.name == "" && len(p.body.required) == 0 && len(required) == 0 {
+	if p.body.name == "" && len(p.body.required)+len(p.body.checks)+len(required)+len(checks) == 0 {
 		return nil
 	}
 	fields, ok := members(data)
@@ -100,6 +116,13 @@ func (p *Profile) checkFields(eventType string, data []byte) error {
 		for _, name := range list {
 			if value, has := fields[name]; !has || string(value) == "null" {
 				return &Fault{Field: "data." + name, Reason: fmt.Sprintf("is missing; %s needs it", p.name)}
+			}
+		}
+	}
+	for _, list := range [][]checkSpec{p.body.checks, checks} {
+		for i := range list {
+			if err := list[i].judge(p.name, fields); err != nil {
+				return err
 			}
 		}
 	}

@@ -34,6 +34,7 @@ type file struct {
 	Verify    verifySpec            `yaml:"verify"`
 	Dedupe    dedupeSpec            `yaml:"dedupe"`
 	Challenge challengeSpec         `yaml:"challenge"` // absent: endpoints are verified at once
+	Notice    noticeSpec            `yaml:"retry_notice"`
 	Answers   map[string]answerSpec `yaml:"answers"`
 	Events    eventsSpec            `yaml:"events"`
 }
@@ -68,7 +69,9 @@ type bodySpec struct {
 	Fields   []fieldSpec `yaml:"fields"`   // the envelope, in order; absent: the event's data is the body
 	Name     string      `yaml:"name"`     // flat bodies: the field that holds the event's type
 	Data     string      `yaml:"data"`     // object or any
+	Form     string      `yaml:"form"`     // javascript or ascii; absent: JSON as published
 	Required []string    `yaml:"required"` // top-level fields that every event's data has
+	Check    []checkSpec `yaml:"check"`    // what further such fields have to be
 }
 
 type fieldSpec struct {
@@ -110,10 +113,11 @@ type eventsSpec struct {
 }
 
 type eventSpec struct {
-	Type     string   `yaml:"type"`
-	Doc      string   `yaml:"doc"`
-	Sample   string   `yaml:"sample"`   // JSON, sent as it stands
-	Required []string `yaml:"required"` // top-level fields of this type's data
+	Type     string      `yaml:"type"`
+	Doc      string      `yaml:"doc"`
+	Sample   string      `yaml:"sample"`   // JSON, sent like a publisher's
+	Required []string    `yaml:"required"` // top-level fields of this type's data
+	Check    []checkSpec `yaml:"check"`    // what further such fields have to be
 }
 
 // fault is what is wrong with one key; the path finds its line.

@@ -33,11 +33,13 @@ type Profile struct {
 	dedupe  dedupe
 
 	challenge challenge
+	notice    noticeSpec
 	answers   map[Case]Answer
 	open      bool
 	sample    string
 	events    []EventType
 	byType    map[string]int // into events
+	checks    [][]checkSpec  // of each of events
 }
 
 // Prefixes are what ids that hookstream makes begin with on the wire.
@@ -56,7 +58,7 @@ const (
 type EventType struct {
 	Type     string
 	Doc      string
-	Sample   string   // data as JSON, sent as it stands
+	Sample   string   // data as JSON, sent like a publisher's
 	Required []string // top-level fields of the data
 }
 

@@ -69,7 +69,7 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(set.Names(), " "); got != "smartcv smartkyc standard" {
+	if got := strings.Join(set.Names(), " "); got != "aiinterview github ihateppt kidsmart smartcv smartkyc standard stripe" {
 		t.Errorf("built-in profiles: %s", got)
 	}
 	for _, name := range set.Names() {
