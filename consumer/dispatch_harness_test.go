@@ -51,7 +51,6 @@ type call struct {
 	id      string
 	attempt int
 	at      time.Time
-	probe   bool
 }
 
 func newWorld(t *testing.T) *world {

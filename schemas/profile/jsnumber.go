@@ -71,7 +71,7 @@ const maxExact = 1 << 53
 // taken.
 func appendJSNumber(dst, literal []byte) ([]byte, error) {
 	whole := bytes.TrimPrefix(literal, []byte{'-'})
-	if len(whole) <= exactDigits && bytes.IndexAny(whole, ".eE") < 0 {
+	if len(whole) <= exactDigits && !bytes.ContainsAny(whole, ".eE") {
 		if whole[0] == '0' {
 			return append(dst, '0'), nil // JavaScript writes -0 so, too
 		}
