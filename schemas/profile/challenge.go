@@ -6,6 +6,7 @@ package profile
 import (
 	"crypto/subtle"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/segmentio/encoding/json"
@@ -26,6 +27,7 @@ const challengeMark = "%CHALLENGE%"
 type challenge struct {
 	eventType     string
 	before, after string
+	path          string // of the value in the body
 	answer        string
 }
 
@@ -44,10 +46,14 @@ func (p *Profile) compileChallenge(f *file) error {
 	if strings.Count(s.Body, `"`+challengeMark+`"`) != 1 || strings.Count(s.Body, challengeMark) != 1 || !json.Valid([]byte(s.Body)) {
 		return wrong("is no JSON with one \""+challengeMark+"\" in it", "challenge", "body")
 	}
+	path, ok := markPath([]byte(s.Body))
+	if !ok {
+		return wrong("has \""+challengeMark+"\" in a list or below a name with a dot; put it into objects", "challenge", "body")
+	}
 	if s.Answer == "" {
 		return wrong("is missing; name the field of the answer that repeats the value", "challenge", "answer")
 	}
-	p.challenge = challenge{eventType: s.Type, before: before, after: after, answer: s.Answer}
+	p.challenge = challenge{eventType: s.Type, before: before, after: after, path: path, answer: s.Answer}
 	return nil
 }
 
@@ -87,4 +93,43 @@ func (p *Profile) ChallengeFault(answer []byte, value string) string {
 		return fault + fmt.Sprintf("its field %q has another value than was sent", p.challenge.answer)
 	}
 	return ""
+}
+
+// ChallengeReply is what a receiver answers to a body that is this profile's
+// challenge; false for any other body. The signature was checked before.
+func (p *Profile) ChallengeReply(body []byte) ([]byte, bool) {
+	if !p.Challenged() {
+		return nil, false
+	}
+	value, ok := dig(body, p.challenge.path)
+	if !ok {
+		return nil, false
+	}
+	var got, want any
+	if _, err := json.Parse(body, &got, 0); err != nil {
+		return nil, false
+	}
+	if _, err := json.Parse(p.ChallengeBody(value), &want, 0); err != nil || !reflect.DeepEqual(got, want) {
+		return nil, false
+	}
+	answer := append(json.AppendEscape([]byte{'{'}, p.challenge.answer, 0), ':')
+	return append(json.AppendEscape(answer, value, 0), '}'), true
+}
+
+// markPath is where the mark stands in a challenge's body: the names of the
+// objects' fields, parted by dots; false when a list or a dot is in the way.
+func markPath(body []byte) (string, bool) {
+	fields, ok := members(body)
+	if !ok {
+		return "", false
+	}
+	for name, value := range fields {
+		if s, ok := text(value); ok && s == challengeMark {
+			return name, !strings.Contains(name, ".")
+		}
+		if rest, ok := markPath(value); ok {
+			return name + "." + rest, !strings.Contains(name, ".")
+		}
+	}
+	return "", false
 }

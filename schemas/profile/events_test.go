@@ -11,6 +11,10 @@ import (
 
 func TestCatalogues(t *testing.T) {
 	for name, want := range map[string]string{
+		"kidsmart":    "fluency pronunciation recognition",
+		"aiinterview": "interview.completed session.feedback_submitted",
+		"ihateppt": "ppt.generation.started ppt.generation.completed ppt.generation.failed ppt.generation.cancelled ppt.edit.started ppt.edit.completed ppt.edit.failed " +
+			"file.uploaded file.processed file.deleted user.registered user.subscribed user.unsubscribed webhook.retry",
 		"smartcv":  "resume.created resume.updated resume.deleted resume.shared resume.exported user.registered user.subscription_changed user.profile_updated ai.analysis_completed ai.content_generated",
 		"smartkyc": "submission.created submission.completed submission.approved submission.rejected submission.updated invitation.sent invitation.expired invitation.cancelled aml.screening.completed aml.match.found aml.match.dismissed",
 	} {
@@ -25,7 +29,10 @@ func TestCatalogues(t *testing.T) {
 		if strings.Join(got, " ") != want {
 			t.Errorf("%s: %v", name, got)
 		}
-		if _, ok := p.Sample("invoice.paid"); ok || p.Knows("invoice.paid") {
+		if p.Listed("invoice.paid") || p.Open() != (name == "kidsmart") {
+			t.Errorf("%s: an open catalogue", name)
+		}
+		if _, ok := p.Sample("invoice.paid"); !p.Open() && (ok || p.Knows("invoice.paid")) {
 			t.Errorf("%s takes a type of another product", name)
 		}
 	}
@@ -53,6 +60,15 @@ func TestCheckEvents(t *testing.T) {
 	}
 	if err := std.CheckEvents([]string{"any.thing", "x.*"}); err != nil {
 		t.Error(err)
+	}
+	ppt := builtin(t, "ihateppt")
+	for _, ok := range [][]string{{"webhook.retry"}, {"webhook.*"}, {"ppt.edit.*", "*"}} {
+		if err := ppt.CheckEvents(ok); err != nil {
+			t.Errorf("%v: %v", ok, err)
+		}
+	}
+	if ppt.CheckEvents([]string{"webhook.verification"}) == nil || ppt.CheckData("webhook.verification", []byte(`{"challenge":"c"}`)) == nil {
+		t.Error("the challenge was subscribed to or published")
 	}
 	if std.CheckEvents([]string{"a*"}) == nil {
 		t.Error("a* is no pattern")
@@ -128,6 +144,9 @@ func TestDedupeKey(t *testing.T) {
 }
 
 func TestChallenge(t *testing.T) {
+	if p := builtin(t, "ihateppt"); !p.Challenged() || p.ChallengeType() != "webhook.verification" {
+		t.Error("ihateppt has the challenge webhook.verification")
+	}
 	p := folder(t, "flat")
 	if !p.Challenged() || p.ChallengeType() != "webhook.verification" || builtin(t, "standard").Challenged() || p.Knows(p.ChallengeType()) {
 		t.Error("who has a challenge")

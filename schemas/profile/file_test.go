@@ -54,6 +54,14 @@ func TestBrokenFiles(t *testing.T) {
 		{"challenge answer", "dedupe:", "challenge: {type: a.b, body: '{\"c\":\"%CHALLENGE%\"}'}\ndedupe:", ":26: challenge.answer is missing"},
 		{"sample no JSON", `'{"id":"x"}'`, `'{"id":}'`, ":35: events.sample data: is not valid JSON"},
 		{"sample no object", `'{"id":"x"}'`, `'[]'`, ":35: events.sample data: has to be a JSON object"},
+		{"challenge in a list", "dedupe:", "challenge: {type: a.b, body: '{\"c\":[\"%CHALLENGE%\"]}', answer: y}\ndedupe:", ":26: challenge.body has"},
+		{"body form", "data: object\n", "data: object\n  form: cobol\n", `:16: body.form is "cobol"`},
+		{"check without field", "data: object\n", "data: object\n  check: [{is: text}]\n", ":16: body.check.0.field is missing"},
+		{"check kind", "data: object\n", "data: object\n  check: [{field: a, is: colour}]\n", `:16: body.check.0.is is "colour"`},
+		{"check without", "data: object\n", "data: object\n  check: [{field: a, is: text, without: [b]}]\n", ":16: body.check.0.without"},
+		{"check of no object", "data: object\n", "data: any\n  check: [{field: a, is: text}]\n", ":15: body.data has to be object"},
+		{"field twice", "name: object,", "name: id,", `:18: body.fields.1.name is "id"`},
+		{"notice type", "dedupe:", "retry_notice: {type: a.b, fields: [{name: x, from: id}]}\ndedupe:", ":26: retry_notice.type is not in events.list"},
 		{"two documents", "events:", "---\nevents:", ": "},
 	} {
 		text := strings.Replace(string(good), c.old, c.new, 1)
