@@ -38,7 +38,11 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	binary = filepath.Join(dir, "hookstream")
-	build := exec.Command("go", "build", "-o", binary, "../cmd/hookstream")
+	args := []string{"build", "-o", binary}
+	if raced {
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, "../cmd/hookstream")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building hookstream: %v\n%s", err, out)
 		os.Exit(1)
@@ -92,6 +96,12 @@ func (l *logBuffer) tail(n int) string {
 	return s[max(0, len(s)-n):]
 }
 
+func (l *logBuffer) has(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Contains(l.b.Bytes(), []byte(text))
+}
+
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -131,6 +141,9 @@ func prepare(t *testing.T, args ...string) *stack {
 	}
 	s.args = append(s.args, "--listen", strings.TrimPrefix(s.api, "http://"), "--data", s.dir, "--api-key", rootKey, "--flush", "200ms")
 	t.Cleanup(func() {
+		if s.log.has("WARNING: DATA RACE") {
+			t.Error("the race detector found something; see the log")
+		}
 		if t.Failed() {
 			t.Logf("log of hookstream:\n%s", s.log.tail(20_000))
 		}
