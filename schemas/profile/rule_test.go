@@ -234,3 +234,67 @@ func TestChallengeReplyAndFault(t *testing.T) {
 		}
 	}
 }
+
+// TestAttemptsAreSignedAnew: every attempt has the same body, and where the
+// time is signed, another timestamp and signature.
+func TestAttemptsAreSignedAnew(t *testing.T) {
+	set, err := profile.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range set.Names() {
+		p, _ := set.Get(name)
+		d := delivery(p.Events()[0].Type, []byte(p.Events()[0].Sample))
+		first, err := p.Body(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		headers, err := p.Headers(d, first, [][]byte{secretFor(p)}, sentAt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Attempts = 1
+		second, err := p.Body(d)
+		if err != nil || string(first) != string(second) {
+			t.Errorf("%s: %v\n%s\n%s", name, err, first, second)
+		}
+		again, err := p.Headers(d, second, [][]byte{secretFor(p)}, sentAt.Add(4*time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := map[string]bool{}
+		for i := range headers {
+			if string(headers[i].Value) != string(again[i].Value) {
+				changed[headers[i].Key] = true
+			}
+		}
+		want := map[string]int{"kidsmart": 2, "smartcv": 2, "ihateppt": 2, "standard": 2, "stripe": 1}[name]
+		if len(changed) != want {
+			t.Errorf("%s: changed are %v", name, changed)
+		}
+	}
+}
+
+// TestIHatePPTSamples: the documented fields of the types that have some, and
+// an object for each of the others.
+func TestIHatePPTSamples(t *testing.T) {
+	p := builtin(t, "ihateppt")
+	for _, e := range p.Events() {
+		var data map[string]any
+		if err := json.Unmarshal([]byte(e.Sample), &data); err != nil || len(data) < 2 || e.Doc == "" {
+			t.Errorf("%s: %v %s", e.Type, err, e.Sample)
+		}
+		whole := func(name string) bool { x, ok := data[name].(float64); return ok && x == float64(int64(x)) }
+		has := func(name string) bool { x, ok := data[name].(string); return ok && x != "" }
+		switch e.Type {
+		case "ppt.generation.completed":
+			if _, ok := data["generation_time"].(float64); !ok || !whole("pages") || !whole("cost") || !has("ppt_id") || !has("user_id") || !has("title") || !has("download_url") || len(data) != 7 {
+				t.Errorf("%s: %s", e.Type, e.Sample)
+			}
+		case "ppt.generation.failed":
+			if !has("error") {
+				t.Errorf("%s: %s", e.Type, e.Sample)
+			}
+		}
+	}
+}
