@@ -133,12 +133,18 @@ func (t Topology) AttemptsPartition(slot int32) int32 { return slot % t.Attempts
 // RegistryPartition is the partition of an endpoint or tenant in its registry topic.
 func (t Topology) RegistryPartition(id string) int32 { return SlotOf(id, t.Registry) }
 
+// kafkaDefaultMessage is the max.message.bytes of a topic that sets none
+// (Kafka's broker configuration message.max.bytes).
+const kafkaDefaultMessage = 1048588
+
 // Topics lists every topic with its shape, in a fixed order.
 func (t Topology) Topics() []Topic {
 	const day = 24 * time.Hour
 	event := t.DataLimit + 64<<10 // an event: data plus envelope and headers
-	ours := event + 64<<10        // what we make of it: 64 KiB more
-	small := 1 << 20              // registry and lane rows
+	// What we make of it has 64 KiB more, and also takes what a topic of the
+	// user's own holds under Kafka's default limit.
+	ours := max(event, kafkaDefaultMessage) + 64<<10
+	small := 1 << 20 // registry and lane rows
 	topics := []Topic{
 		{Name: t.EventsTopic(), Partitions: t.Events, Retention: 7 * day, LogAppendTime: true, MaxMessage: event},
 		{Name: t.EventsInvalidTopic(), Partitions: t.Events, Retention: 30 * day, LogAppendTime: true, MaxMessage: ours},
