@@ -163,17 +163,16 @@ func (d *Dispatcher) assigned(ctx context.Context, a map[string][]int32) error {
 	}
 	stopping := d.stopping
 	d.mu.Unlock()
-	if stopping {
-		for _, s := range fresh {
-			s.closing = true
-		}
-	}
 	var err error
 	if !stopping {
 		err = d.recover(ctx, fresh)
 	}
-	// Even when recovery failed, each loop runs and is ended like any other.
+	// Even when recovery failed, each loop runs and is ended like any other. But
+	// it writes nothing down: a checkpoint would hide what was not read.
 	for _, s := range fresh {
+		if stopping || err != nil {
+			s.closing, s.flushed = true, true
+		}
 		go s.run()
 	}
 	return err

@@ -37,6 +37,13 @@ func (d *Dispatcher) seed(ctx context.Context, slots []*slot) (rows int, err err
 	if err != nil {
 		return 0, fmt.Errorf("listing offsets by time: %w", err)
 	}
+	starts, err := adm.ListStartOffsets(ctx, t.AttemptsTopic())
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("listing start offsets: %w", err)
+	}
 	ends, err := adm.ListEndOffsets(ctx, t.AttemptsTopic())
 	if err == nil {
 		err = ends.Error()
@@ -51,9 +58,13 @@ func (d *Dispatcher) seed(ctx context.Context, slots []*slot) (rows int, err err
 		if o, ok := since.Lookup(t.AttemptsTopic(), p); ok {
 			from = o.Offset
 		}
+		// However long ago they were written: after an outage, what was not
+		// committed before it is read again.
+		from = min(from, end.Offset-int64(d.cfg.Limits.DoneCount))
+		start, _ := starts.Lookup(t.AttemptsTopic(), p)
 		// Rows of other slots lie between; the count bounds time and memory, no more.
 		perPartition := int64(t.Slots/t.Attempts) + 1
-		want[p] = stretch{from: max(from, end.Offset-count*perPartition), to: end.Offset}
+		want[p] = stretch{from: max(from, start.Offset, end.Offset-count*perPartition), to: end.Offset}
 	}
 	err = readStretches(ctx, d.cfg.Options, t.AttemptsTopic(), want, func(r *kgo.Record) {
 		rec := fromKafka(r)

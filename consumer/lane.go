@@ -32,6 +32,7 @@ type job struct {
 	ack      func(int64)      // closes the source offset; nil once the place is in park
 	parkOff  int64            // place in park; −1 while it has none
 	parking  bool             // a park record for it is on its way
+	told     int              // attempts made, as the record in park says
 	received time.Time        // when the slot took it
 	started  time.Time        // of the request in flight
 	version  int64            // the endpoint's when the request was sent

@@ -4,6 +4,7 @@ package consumer
 // says up to where in park the rows tell everything.
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/hookstream/hookstream/schemas"
@@ -36,7 +37,7 @@ func (s *slot) rowOf(l *lane, now time.Time) (row schemas.LaneRow, ok bool) {
 	if l.hold.After(now.Add(time.Second)) {
 		row.HoldUntil, ok = l.hold.UnixMilli(), true
 	}
-	if l.info.Ordered && len(l.queue) > 0 && l.queue[0].d.Attempts > 0 && l.queue[0].d.Due.After(now) {
+	if l.info.Ordered && len(l.queue) > 0 && l.queue[0].d.Attempts > 0 {
 		j := l.queue[0]
 		row.Head, ok = &schemas.LaneHead{DeliveryID: j.d.ID, Attempts: j.d.Attempts, Due: j.d.Due.UnixMilli()}, true
 	}
@@ -81,7 +82,7 @@ func (s *slot) writeRows(now time.Time) {
 			continue
 		}
 		if l.hasRow = ok; !ok {
-			rec = schemas.LaneTombstone(s.cfg.Topology, l.id)
+			rec = laneTombstone(s.cfg.Topology, l.id, s.owner)
 		}
 		s.sinceSnapshot++
 		s.writeLane(rec)
@@ -94,7 +95,17 @@ func (s *slot) writeRows(now time.Time) {
 		return
 	}
 	s.checkpointed = s.parkEnd
+	s.orders, s.ordersCarried = nil, append(s.ordersCarried, s.orders...)
 	s.writeLane(rec)
+}
+
+// hdrOwner says who removed a row, as the row itself does.
+const hdrOwner = "hs-owner"
+
+func laneTombstone(t schemas.Topology, endpointID string, owner int64) schemas.Record {
+	rec := schemas.LaneTombstone(t, endpointID)
+	rec.Headers = append(rec.Headers, schemas.Header{Key: hdrOwner, Value: strconv.AppendInt(nil, owner, 10)})
+	return rec
 }
 
 // writeLane appends one record to lanes. The first of a round that writes
@@ -107,6 +118,12 @@ func (s *slot) writeLane(rec schemas.Record) {
 		s.writing--
 		if marking {
 			s.snapshot, s.sinceSnapshot = offset, 0
+		}
+		if s.writing == 0 {
+			for _, done := range s.ordersCarried {
+				done()
+			}
+			s.ordersCarried = nil
 		}
 	})
 }

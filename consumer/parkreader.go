@@ -23,6 +23,7 @@ type parkPass struct {
 	chunk  []*kgo.Record // handed over, not offered to the lanes yet
 	cursor int64         // every record below was offered
 	asked  bool
+	waited time.Time // since when it is held up, now and then, by lanes without room; zero: not yet
 }
 
 // ask asks for one more chunk.

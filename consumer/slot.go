@@ -61,6 +61,8 @@ type slot struct {
 	snapshot      int64 // offset in lanes of the last such round; −1: none
 	snapshotAt    time.Time
 	sinceSnapshot int
+	orders        []func() // orders that are done once the rows of now are acked,
+	ordersCarried []func() // and those whose rows are on their way
 }
 
 func newSlot(d *Dispatcher, n int32) *slot {
@@ -188,18 +190,37 @@ func (s *slot) tick(now time.Time) {
 		clear(s.reread)
 	}
 	s.relieve(now)
+	s.takeTurns(now)
 	s.writeRows(now)
-	for id, l := range s.lanes {
+	for _, l := range s.lanes {
 		if l.hasRow && !l.dirty && l.mode == live && l.idle() {
 			if _, ok := s.rowOf(l, now); !ok {
 				s.soil(l) // what its row said is over
 			}
 		}
-		if l.evictable(now, s.cfg.Limits.LaneIdle) {
-			s.wakes.set(l, time.Time{})
-			delete(s.lanes, id)
-			s.metrics.mode(live, -1)
+		if l.idle() && now.Sub(l.used) >= s.cfg.Limits.LaneIdle {
+			s.retire(l, now)
 		}
+	}
+}
+
+// retire forgets a lane that has been idle for long, if nothing is lost by
+// that. Of an endpoint that is gone, nothing is worth remembering.
+func (s *slot) retire(l *lane, now time.Time) {
+	_, known := s.cfg.Lookup(l.id)
+	if !known && (l.halted || !l.failing.since.IsZero()) {
+		l.halted, l.failing = false, failing{}
+		s.soil(l)
+		s.pump(l) // what halted it is skipped
+	}
+	if !l.evictable(now, s.cfg.Limits.LaneIdle) {
+		return
+	}
+	s.wakes.set(l, time.Time{})
+	delete(s.lanes, l.id)
+	s.metrics.mode(live, -1)
+	if !known && s.cfg.Forget != nil {
+		s.cfg.Forget(l.id)
 	}
 }
 

@@ -43,6 +43,9 @@ func (s *slot) control(rec *schemas.Record, done func(int64)) {
 			l.disabled, l.hold, l.failing, l.halted = -1, time.Time{}, failing{}, false
 			s.soil(l)
 			s.pump(l)
+			// A crash before the row is written would undo it.
+			s.orders = append(s.orders, func() { done(offset) })
+			return
 		}
 	case schemas.ControlProbe:
 		s.probeNow(id)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/hookstream/hookstream/producer"
 	"github.com/hookstream/hookstream/schemas"
 )
 
@@ -111,12 +112,28 @@ func (s *slot) release(n int64) {
 	s.budget.free(n)
 }
 
+// deadLimit is the largest dead letter in bytes.
+func (s *slot) deadLimit() int {
+	for _, t := range s.cfg.Topology.Topics() {
+		if t.Name == s.cfg.Topology.DeadTopic() {
+			return t.MaxMessage
+		}
+	}
+	return 0
+}
+
 // malformed keeps a record that is no delivery of ours as a dead letter, as it
-// came, so that nothing vanishes.
+// came, so that nothing vanishes; one that does not fit, as an excerpt with
+// where it lies.
 func (s *slot) malformed(rec schemas.Record, cause error, done func(int64), bytes int64) {
 	s.cfg.Logger.Error("a record of a delivery topic cannot be read; it is kept as a dead letter", "topic", rec.Topic, "partition", rec.Partition, "offset", rec.Offset, "error", cause)
 	dead := schemas.Record{Topic: s.cfg.Topology.DeadTopic(), Partition: s.n, Key: rec.Key, Value: rec.Value,
 		Headers: append(rec.Headers, schemas.Header{Key: schemas.HdrReason, Value: []byte("malformed: " + cut(cause.Error(), maxErrorText))})}
+	if producer.RecordSize(&dead) > s.deadLimit() {
+		dead.Key, dead.Value = rec.Key[:min(len(rec.Key), maxExcerpt)], rec.Value[:min(len(rec.Value), maxExcerpt)]
+		dead.Headers = []schemas.Header{dead.Headers[len(dead.Headers)-1],
+			{Key: schemas.HdrSource, Value: []byte(schemas.Position{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset}.String())}}
+	}
 	s.append(dead, func(int64) {
 		done(rec.Offset)
 		s.release(bytes)

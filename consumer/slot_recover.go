@@ -6,6 +6,7 @@ package consumer
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -42,7 +43,10 @@ func newLaneLog() *laneLog {
 func (g *laneLog) apply(rec *schemas.Record) error {
 	key := string(rec.Key)
 	if len(rec.Value) == 0 {
-		delete(g.rows, key)
+		text, _ := rec.Header(hdrOwner)
+		if owner, err := strconv.ParseInt(text, 10, 64); err != nil || owner >= g.owner {
+			delete(g.rows, key)
+		}
 		return nil
 	}
 	if key == schemas.CheckpointKey {

@@ -46,6 +46,9 @@ func (s *slot) offerAll(now time.Time) (touched map[*lane]bool) {
 		r := p.chunk[0]
 		l, ok := s.offer(p, r, now)
 		if !ok {
+			if p.waited.IsZero() {
+				p.waited = now
+			}
 			break
 		}
 		if l != nil {
@@ -81,6 +84,30 @@ func (s *slot) offer(p *parkPass, r *kgo.Record, now time.Time) (*lane, bool) {
 	return s.fromPark(l, r, now), true
 }
 
+// passTurn is how long lanes that a pass has left out wait for the ones that it
+// waits for.
+const passTurn = time.Second
+
+// takeTurns reads anew for lanes that were left out and have room again, when
+// the pass has been held up by others for a while: one endpoint that hangs, or
+// is slow, must not keep the rest of park waiting.
+func (s *slot) takeTurns(now time.Time) {
+	p := s.pass
+	if p == nil || p.waited.IsZero() || now.Sub(p.waited) < passTurn {
+		return
+	}
+	lowest := int64(math.MaxInt64)
+	for l := range s.blocked {
+		if l.park.pass == p.no && l.wants(now, s.tight()) {
+			lowest = min(lowest, l.park.next)
+		}
+	}
+	if lowest < math.MaxInt64 {
+		s.endPass()
+		s.startPass(lowest)
+	}
+}
+
 func (s *slot) othersWant(but *lane, from int64, now time.Time) bool {
 	for l := range s.blocked {
 		if l != but && l.park.pass != s.pass.no && l.park.hi > from && l.wants(now, s.tight()) {
@@ -97,7 +124,7 @@ func (s *slot) fromPark(l *lane, r *kgo.Record, now time.Time) *lane {
 	s.bytes += bytes
 	s.budget.hold(bytes)
 	d, err := schemas.ParseDelivery(&rec)
-	j := &job{d: d, lane: l, parkOff: r.Offset, received: now, bytes: bytes}
+	j := &job{d: d, lane: l, parkOff: r.Offset, told: d.Attempts, received: now, bytes: bytes}
 	l.park.take(r.Offset, j)
 	if err != nil {
 		s.malformed(rec, err, func(int64) { s.parkDone(j) }, bytes)

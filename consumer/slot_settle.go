@@ -63,7 +63,6 @@ func (s *slot) judge(l *lane, out *schemas.Outcome, now time.Time) {
 		l.ramp, l.hold = 1, out.HoldUntil
 		s.soil(l)
 	case state.Open:
-		l.hold = time.Time{}
 		l.holdUntil(state.OpenUntil, now)
 		s.soil(l)
 	}
@@ -90,7 +89,7 @@ func (s *slot) follow(l *lane, j *job, out *schemas.Outcome, now time.Time) {
 		s.followBy(j, successor, s.row(j, out.Row, made, schemas.StatePending, due))
 	case schemas.Exhausted:
 		if out.Row.ErrorKind == schemas.ReasonDisabled { // it was disabled after its admission: nothing was sent
-			s.deadLetter(j, schemas.ReasonDisabled, s.row(j, out.Row, j.d.Attempts, schemas.StateError, time.Time{}))
+			s.deadLetter(j, schemas.ReasonDisabled, s.row(j, out.Row, 0, schemas.StateError, time.Time{}))
 			return
 		}
 		if l.halted = l.info.Ordered && l.info.Halt; l.halted {
@@ -103,27 +102,27 @@ func (s *slot) follow(l *lane, j *job, out *schemas.Outcome, now time.Time) {
 		s.disable(l, j.version, disabledGone, func() { s.deadLetterSettled(j, disabledGone, row) })
 	case schemas.Rejected:
 		if out.Row.No <= j.d.Attempts {
-			made = j.d.Attempts // nothing was sent
+			made = 0 // nothing was sent
 		}
 		s.deadLetter(j, schemas.ErrRejected, s.row(j, out.Row, made, schemas.StateError, time.Time{}))
 	default: // Skipped
-		s.finish(j, s.row(j, out.Row, j.d.Attempts, schemas.StateSkipped, time.Time{}))
+		s.finish(j, s.row(j, out.Row, 0, schemas.StateSkipped, time.Time{}))
 	}
 }
 
 // skip ends a delivery whose endpoint is deleted or inactive: a row says why.
 func (s *slot) skip(j *job, reason string, now time.Time) {
-	row := schemas.AttemptOf(&j.d, j.d.Attempts, now)
+	row := schemas.AttemptOf(&j.d, 0, now)
 	row.ErrorKind = reason
-	s.finish(j, s.row(j, row, j.d.Attempts, schemas.StateSkipped, time.Time{}))
+	s.finish(j, s.row(j, row, 0, schemas.StateSkipped, time.Time{}))
 }
 
 // bury ends a delivery whose endpoint we disabled: a dead letter that can be
 // sent again later.
 func (s *slot) bury(j *job, reason string, now time.Time) {
-	row := schemas.AttemptOf(&j.d, j.d.Attempts, now)
+	row := schemas.AttemptOf(&j.d, 0, now)
 	row.ErrorKind, row.Error = reason, "the endpoint is disabled"
-	s.deadLetter(j, reason, s.row(j, row, j.d.Attempts, schemas.StateError, time.Time{}))
+	s.deadLetter(j, reason, s.row(j, row, 0, schemas.StateError, time.Time{}))
 }
 
 // settle marks a job whose outcome is known: it is no longer this delivery's
@@ -159,7 +158,7 @@ func (s *slot) deadLetter(j *job, reason string, row schemas.Attempt) {
 func (s *slot) deadLetterSettled(j *job, reason string, row schemas.Attempt) {
 	s.remember(row, false)
 	d := j.d
-	d.Attempts, d.Due, d.Enqueued = row.No, time.Time{}, time.Time{}
+	d.Attempts, d.Due, d.Enqueued = max(row.No, d.Attempts), time.Time{}, time.Time{}
 	rec, err := schemas.DeadRecord(s.cfg.Topology, &d, reason, &row)
 	if err != nil {
 		s.fail(err)

@@ -87,7 +87,7 @@ func (s *slot) toPark(j *job) {
 	l := j.lane
 	rec := j.d.Record(s.cfg.Topology.ParkTopic(), s.n)
 	rec.Headers = append(rec.Headers, schemas.Header{Key: schemas.HdrParkSrc, Value: []byte(j.src.String())})
-	j.parking = true
+	j.parking, j.told = true, j.d.Attempts
 	l.park.appending++
 	if j.state == waiting {
 		j.state = spilling
@@ -112,6 +112,7 @@ func (s *slot) toPark(j *job) {
 			l.park.keep(offset, j)
 		}
 		s.soil(l)
+		s.wakes.set(l, l.lookAgain(time.Now())) // there is something to read back now, after a hold perhaps
 		s.scan()
 	})
 }
@@ -132,10 +133,11 @@ func (s *slot) parkDone(j *job) {
 	s.soil(j.lane)
 }
 
-// unread gives jobs that wait back to park: an open lane keeps none in memory.
+// unread gives jobs that wait back to park: an open lane keeps none in memory
+// but those that were attempted since, which park knows nothing of.
 func (s *slot) unread(l *lane) {
 	for _, j := range l.park.takenWaiting() {
-		if j.parking {
+		if j.parking || j.d.Attempts > j.told {
 			continue
 		}
 		l.park.back(j.parkOff, s.passes)
