@@ -4,6 +4,7 @@ package e2e
 // libraries that know nothing of it.
 
 import (
+	"bufio"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -413,5 +414,92 @@ func TestKidSmartRetries(t *testing.T) {
 			t.Errorf("attempt %d came %d ms after the one before, want at least %d: %v", i+1, at-before, delay, err)
 		}
 		before = at
+	}
+}
+
+// expressApp is what the products' own pages tell receivers to do, in Express:
+// Kid Smart's signs what it gets from parsing and writing the body again,
+// AI Interview's keeps the raw bytes, and its Next.js handler joins packets as
+// text, which damages a character that lies in two of them.
+const expressApp = `
+const crypto = require("crypto"), express = require("express"), app = express();
+const right = (sig, text) => crypto.timingSafeEqual(Buffer.from(sig), Buffer.from(crypto.createHmac("sha256", "of-both-sides").update(text).digest("hex")));
+app.post("/webhook", express.json(), (req, res) => {
+  const text = req.headers["x-kidsmart-timestamp"] + "." + JSON.stringify(req.body);
+  if (!right(req.headers["x-kidsmart-signature"], text)) return res.status(401).json({ error: "Invalid signature" });
+  res.json({ status: "success" });
+});
+app.post("/webhooks/ai-interview", express.json({ verify: (req, res, raw) => { req.raw = raw; } }), (req, res) => {
+  if (!right(req.headers["x-webhook-signature"], req.raw)) return res.status(401).send("Invalid signature");
+  res.send(req.body.session_id ? "OK" : "Already processed");
+});
+app.post("/api/webhooks/ai-interview", (req, res) => {
+  let text = "";
+  req.on("data", (packet) => { text += packet; });
+  req.on("end", () => right(req.headers["x-webhook-signature"], text) ? res.json({ message: "OK" }) : res.status(401).json({ error: "Invalid signature" }));
+});
+app.listen(Number(process.env.PORT), "127.0.0.1", () => console.log("up"));
+`
+
+// startExpress runs the app under one version of Express.
+func startExpress(t *testing.T, version string) (url string) {
+	t.Helper()
+	addr := freePort(t)
+	cmd := exec.Command("node", "-e", expressApp)
+	cmd.Dir = npmLibraries(t, "e2e-express-"+version, "express@"+version)
+	cmd.Env = append(os.Environ(), "PORT="+addr[strings.LastIndexByte(addr, ':')+1:])
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("starting node, which comes with npm: %v", err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	if up, err := bufio.NewReader(out).ReadString('\n'); err != nil || up != "up\n" {
+		t.Fatalf("express said %q, %v", up, err)
+	}
+	return "http://" + addr
+}
+
+// TestExpressReceiversVerify: receivers as the products' pages describe them
+// take every sample and every nasty body under Express 4 and 5, up to the limit
+// of their JSON parser, and refuse what another secret signed.
+func TestExpressReceiversVerify(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	set, err := profile.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []string{"4.21.2", "5.1.0"} {
+		url := startExpress(t, version)
+		for path, name := range map[string]string{"/webhook": "kidsmart", "/webhooks/ai-interview": "aiinterview", "/api/webhooks/ai-interview": "aiinterview"} {
+			p, _ := set.Get(name)
+			tenant := "t" + strings.NewReplacer("/", "-", ".", "-").Replace(path+version)
+			hook := map[string]any{"tenant": tenant, "url": url + path, "events": []string{"*"}, "profile": name, "secret": "of-both-sides", "retry": []float64{}}
+			id, _ := s.webhook(hook)
+			sent := 0
+			for _, e := range p.Events() {
+				s.call(http.MethodPost, "/v1/webhooks/test", map[string]any{"webhook_id": id, "event_type": e.Type}, http.StatusAccepted, nil)
+				sent++
+			}
+			eventType, data := nastyData(t, p)
+			s.publish(fmt.Sprintf(`{"tenant":%q,"type":%q,"data":%s}`, tenant, eventType, strings.ReplaceAll(data, "\n", "\r")))
+			// As long as the receivers take, in characters that packets may cut.
+			first := p.Events()[0]
+			prefix := first.Sample[:len(first.Sample)-1] + `,"long":"`
+			width := map[string]int{"kidsmart": 3, "aiinterview": 6}[name] // bytes of € on the wire
+			field := fmt.Sprintf(`"%s":"%s",`, map[string]string{"kidsmart": "type", "aiinterview": "event"}[name], first.Type)
+			room := 102_400 - len(prefix) - len(`"}`) - len(field)
+			s.publish(fmt.Sprintf(`{"tenant":%q,"type":%q,"data":%s}`, tenant, first.Type, prefix+strings.Repeat("€", room/width)+strings.Repeat("x", room%width)+`"}`))
+			sent += 2
+			s.wantSQL("SELECT countIf(state = 'success'), countIf(response_code = 200), count() FROM hookstream.deliveries WHERE endpoint_id = '"+id+"'", fmt.Sprintf("%d\t%[1]d\t%[1]d", sent))
+			hook["secret"], hook["tenant"] = "another", tenant+"-other"
+			other, _ := s.webhook(hook)
+			s.call(http.MethodPost, "/v1/webhooks/test", map[string]any{"webhook_id": other, "event_type": first.Type}, http.StatusAccepted, nil)
+			s.wantSQL("SELECT state, response_code FROM hookstream.deliveries WHERE endpoint_id = '"+other+"'", "error\t401")
+		}
 	}
 }
