@@ -34,6 +34,7 @@ type Group struct {
 
 	polls    int64       // of all memberships, so that no two polls have one number; of poll's goroutine
 	memberID string      // of the callbacks' goroutine: which session the shares belong to
+	joined   atomic.Bool // in a session, and what it was assigned is recovered
 	gone     atomic.Bool // the session is over for good; nothing of it may be committed
 }
 

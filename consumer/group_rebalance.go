@@ -18,7 +18,11 @@ func (g *Group) assigned(_ context.Context, client *kgo.Client, a map[string][]i
 	if g.replaced(client) {
 		g.giveUp()
 	}
-	if len(a) == 0 || ctx.Err() != nil {
+	if ctx.Err() != nil {
+		return
+	}
+	if len(a) == 0 {
+		g.joined.Store(true)
 		return
 	}
 	if g.cfg.Assigned != nil {
@@ -35,6 +39,7 @@ func (g *Group) assigned(_ context.Context, client *kgo.Client, a map[string][]i
 		}
 	}
 	g.mu.Unlock()
+	g.joined.Store(true)
 	g.metrics.rebalances.WithLabelValues("assigned").Inc()
 	g.log.Info("partitions assigned", "partitions", a)
 }
@@ -73,6 +78,7 @@ func (g *Group) revoked(ctx context.Context, client *kgo.Client, a map[string][]
 // could only rewind theirs.
 func (g *Group) lost(_ context.Context, _ *kgo.Client, a map[string][]int32) {
 	g.memberID = "" // the client joins as a new member
+	g.joined.Store(false)
 	shares := g.release(a)
 	if len(shares) == 0 {
 		return

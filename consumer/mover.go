@@ -96,9 +96,6 @@ func (m *Mover) Run(ctx context.Context) (err error) {
 	return nil
 }
 
-// Assignment lists the partitions that this member moves now.
-func (m *Mover) Assignment() map[string][]int32 { return m.group.Assignment() }
-
 // Waiting is how many records are in memory.
 func (m *Mover) Waiting() int {
 	m.mu.Lock()

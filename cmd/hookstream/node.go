@@ -46,8 +46,8 @@ type node struct {
 
 // member is this process in the consumer group of a role.
 type member struct {
-	role       string
-	assignment func() map[string][]int32
+	role   string
+	joined func() bool
 }
 
 // newNode makes the rooms that several roles share. It provisions the topics

@@ -27,7 +27,7 @@ func (n *node) workers() (parts []part, done func(), err error) {
 		if err != nil {
 			return nil, done, err
 		}
-		n.members = append(n.members, member{RoleFanout, fanout.Assignment})
+		n.members = append(n.members, member{RoleFanout, fanout.Joined})
 		parts = append(parts, part{"fan-out", fanout.Run})
 	}
 	if n.cfg.Has(RoleMover) {
@@ -39,7 +39,7 @@ func (n *node) workers() (parts []part, done func(), err error) {
 		if err != nil {
 			return nil, done, err
 		}
-		n.members = append(n.members, member{RoleMover, mover.Assignment})
+		n.members = append(n.members, member{RoleMover, mover.Joined})
 		parts = append(parts, part{"mover", mover.Run})
 	}
 	if n.cfg.Has(RoleDispatch) {
@@ -62,7 +62,7 @@ func (n *node) workers() (parts []part, done func(), err error) {
 		if err != nil {
 			return nil, done, err
 		}
-		n.members = append(n.members, member{RoleDispatch, dispatcher.Assignment})
+		n.members = append(n.members, member{RoleDispatch, dispatcher.Joined})
 		parts = append(parts, part{"dispatcher", dispatcher.Run})
 	}
 	return parts, done, nil

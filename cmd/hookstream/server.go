@@ -83,8 +83,8 @@ func (h *health) live(w http.ResponseWriter, _ *http.Request) {
 	_, _ = fmt.Fprintln(w, "ok")
 }
 
-// ready answers 200 when the registry is applied, the roles' partitions are
-// held and ClickHouse answers with its schema, else 503 and what is missing.
+// ready answers 200 when the registry is applied, the roles have their
+// partitions and ClickHouse answers with its schema, else 503 and what is missing.
 func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	var missing []string
 	switch {
@@ -94,8 +94,8 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 		missing = append(missing, "registry: not caught up yet")
 	}
 	for _, m := range h.node.members {
-		if len(m.assignment()) == 0 {
-			missing = append(missing, m.role+": no partitions yet")
+		if !m.joined() {
+			missing = append(missing, m.role+": not in its consumer group yet")
 		}
 	}
 	if h.node.store != nil {
