@@ -109,16 +109,20 @@ func TestProductVerdicts(t *testing.T) {
 		"aiinterview": {[]int{200, 201, 204, 206, 299}, []int{302, 401, 405, 500}, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}},
 		"ihateppt":    {[]int{200}, []int{201, 202, 204, 206, 301, 307, 400, 500}, []time.Duration{time.Second, 5 * time.Second, 30 * time.Second}},
 	} {
-		answer := 0
+		answer, says := 0, ""
 		r := receiver(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "/elsewhere")
 			w.WriteHeader(answer)
+			_, _ = io.WriteString(w, says)
 		})
 		h := newHarness(t, r.URL, func(c *Config) { c.Breaker.MinAttempts, c.Breaker.Consecutive = 1000, 1000 })
 		d, _ := productSample(t, name)
+		words := []string{"", "OK", "Already processed", `{"message":"OK"}`, `{"message":"Already processed"}`, `{"error":"x"}`} // only the code counts
 		for _, answer = range c.ok {
-			if out := h.send(t, d); out.Verdict != schemas.Delivered {
-				t.Errorf("%s %d: %+v", name, answer, out)
+			for _, says = range words {
+				if out := h.send(t, d); out.Verdict != schemas.Delivered {
+					t.Errorf("%s %d %s: %+v", name, answer, says, out)
+				}
 			}
 		}
 		for _, answer = range c.failures {
@@ -134,7 +138,7 @@ func TestProductVerdicts(t *testing.T) {
 			}
 			d.Attempts = 0
 		}
-		if n := r.count(); n != len(c.ok)+4*len(c.failures) {
+		if n := r.count(); n != len(words)*len(c.ok)+4*len(c.failures) {
 			t.Errorf("%s: %d requests; a redirect was followed?", name, n)
 		}
 		first := r.bodies[0]
