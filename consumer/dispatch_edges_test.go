@@ -130,6 +130,8 @@ func TestDispatcherSeedsAfterAnOutage(t *testing.T) {
 		return ok && at == 10
 	})
 	p.stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if len(e.calls) != 0 {
 		t.Errorf("%d requests for deliveries that have ended", len(e.calls))
 	}
@@ -174,6 +176,8 @@ func TestDispatcherCountsAttemptsBehindAnOpenBreaker(t *testing.T) {
 	phase.Store(3)
 	w.until("all of it", func() bool { return len(w.terminal(id)) == 3 })
 	p.stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if c := e.calls; len(c) != 4 || c[1].id != c[0].id || c[1].attempt != 2 {
 		t.Errorf("requests %+v", c)
 	}
@@ -210,6 +214,8 @@ func TestDispatcherNumbersRowsWithoutAttempts(t *testing.T) {
 			p := w.start(nil)
 			w.until("the end", func() bool { return len(w.terminal("")) == 1 })
 			p.stop()
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			if len(w.rows) != 2 || w.rows[0].No != 1 || w.rows[1].No != 0 {
 				t.Errorf("rows %+v", w.rows)
 			}
@@ -245,6 +251,8 @@ func TestDispatcherKeepsAnExcerptOfALargeMalformedRecord(t *testing.T) {
 		return ok && at == 6
 	})
 	p.stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	dead := w.records[topo.DeadTopic()][0]
 	if src, _ := dead.Header(schemas.HdrSource); src != (schemas.Position{Topic: topo.DeliveriesTopic(), Partition: topo.Slot("wh_a")}).String() {
 		t.Errorf("its source is %q", src)
