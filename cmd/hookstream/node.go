@@ -39,6 +39,7 @@ type node struct {
 	endpoints *consumer.Tail
 	tenants   *consumer.Tail
 	store     *analytics.Store         // nil with --no-clickhouse
+	room      *producer.Room           // nil where retention goes by time
 	members   []member                 // of consumer groups
 	asOf      func() (time.Time, bool) // of the sink; nil without its role
 	health    health
@@ -142,6 +143,12 @@ func (n *node) run(ctx context.Context, announce func(addr string)) error {
 	defer done()
 	if len(workers) > 0 {
 		stages = append(stages, workers)
+	}
+	if n.room, err = n.newRoom(); err != nil {
+		return err
+	}
+	if n.room != nil {
+		stages = append(stages, []part{{"backlog", n.room.Run}})
 	}
 	server, err := n.newServer()
 	if err != nil {

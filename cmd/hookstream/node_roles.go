@@ -114,6 +114,9 @@ func (n *node) routes() ([]api.Route, error) {
 	}
 	c := producer.DefaultIntakeConfig()
 	c.Publish, c.Check, c.DataLimit = n.publisher.PublishBatch, n.registry.Check, n.topology.DataLimit
+	if n.room != nil {
+		c.Room = n.room.Check
+	}
 	intake, err := producer.NewIntake(c)
 	if err != nil {
 		return nil, err
@@ -123,4 +126,14 @@ func (n *node) routes() ([]api.Route, error) {
 		routes = append(routes, n.store.Routes(analytics.RoutesConfig{Owner: n.registry.Owner, Payload: n.payload, Publish: n.publish, AsOf: n.asOf, Log: n.log})...)
 	}
 	return routes, nil
+}
+
+// newRoom watches the backlog where topics are bounded by bytes; nil elsewhere.
+func (n *node) newRoom() (*producer.Room, error) {
+	if n.topology.DevBytes == 0 || !n.cfg.Has(RoleAPI) {
+		return nil, nil
+	}
+	t := n.topology
+	return producer.NewRoom(producer.RoomConfig{Options: n.options, Bound: t.DevBytes, Every: 5 * time.Second, Log: n.log,
+		Readers: map[string][]string{n.group(RoleFanout): {t.EventsTopic()}, n.group(RoleDispatch): {t.DeliveriesTopic(), t.DueTopic()}}})
 }
