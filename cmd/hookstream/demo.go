@@ -42,7 +42,7 @@ func runDemo(ctx context.Context, n *devNode, out io.Writer) error {
 		return fmt.Errorf("listening for the demo's receiver: %w", err)
 	}
 	c := receiver.DefaultConfig()
-	c.Verify, c.Notify, c.Logger, c.FailRate = d.verify, d.show, n.log, 0.05
+	c.Verify, c.Respond, c.Notify, c.Logger, c.FailRate = d.verify, d.respond, d.show, n.log, 0.05
 	r, err := receiver.New(c)
 	if err != nil {
 		return err
@@ -98,15 +98,40 @@ func (d *demo) webhook(ctx context.Context, name, url string) error {
 	for _, w := range list.Data {
 		if w.UID == "demo" {
 			d.put(name, w.ID)
-			return d.call(ctx, http.MethodPatch, "/v1/webhooks/"+w.ID, map[string]any{"url": url, "active": true}, nil)
+			if err := d.call(ctx, http.MethodPatch, "/v1/webhooks/"+w.ID, map[string]any{"url": url, "active": true}, nil); err != nil {
+				return err
+			}
+			return d.challenge(ctx, name, w.ID)
 		}
 	}
 	var made struct {
 		ID string `json:"id"`
 	}
 	err = d.call(ctx, http.MethodPost, "/v1/webhooks", map[string]any{"tenant": tenant, "uid": "demo", "name": "Demo receiver", "url": url, "events": []string{"*"}, "profile": name}, &made)
+	if err != nil {
+		return err
+	}
 	d.put(name, made.ID)
-	return err
+	return d.challenge(ctx, name, made.ID)
+}
+
+// challenge asks for the verification once the receiver knows the webhook: the
+// one that its making started may have come before.
+func (d *demo) challenge(ctx context.Context, name, id string) error {
+	if p, ok := d.node.profiles.Get(name); !ok || !p.Challenged() {
+		return nil
+	}
+	return d.call(ctx, http.MethodPost, "/v1/webhooks/"+id+"/verify", nil, nil)
+}
+
+// respond answers challenges as their profile says.
+func (d *demo) respond(path string, body []byte) []byte {
+	p, ok := d.node.profiles.Get(strings.Trim(path, "/"))
+	if !ok {
+		return nil
+	}
+	answer, _ := p.ChallengeReply(body)
+	return answer
 }
 
 func (d *demo) put(profile, id string) {

@@ -20,13 +20,17 @@ import (
 // runListen serves until ctx ends.
 func runListen(ctx context.Context, inv Invocation) error {
 	c := inv.Config
-	check, err := verifier(c)
+	p, check, err := verifier(c)
 	if err != nil {
 		return err
 	}
 	var printing sync.Mutex
 	rc := receiver.DefaultConfig()
 	rc.Verify = check
+	rc.Respond = func(_ string, body []byte) []byte {
+		answer, _ := p.ChallengeReply(body)
+		return answer
+	}
 	rc.Status, rc.Latency, rc.FailRate = c.Receive.Status, c.Receive.Latency, c.Receive.FailRate
 	rc.Logger = c.Logger(inv.Stderr)
 	rc.Notify = func(d receiver.Delivery) {
@@ -50,28 +54,28 @@ func runListen(ctx context.Context, inv Invocation) error {
 	return serveUntil(ctx, ln, r)
 }
 
-// verifier is how the configured profile checks a request; nil without a
-// secret.
-func verifier(c Config) (func(string, func(string) string, []byte, time.Time) error, error) {
+// verifier is the configured profile and how it checks a request; no check
+// without a secret.
+func verifier(c Config) (*profile.Profile, func(string, func(string) string, []byte, time.Time) error, error) {
 	set, err := profile.Load(c.Profiles)
 	if err != nil {
-		return nil, fmt.Errorf("loading profiles: %w", err)
+		return nil, nil, fmt.Errorf("loading profiles: %w", err)
 	}
 	p, ok := set.Get(c.Receive.Profile)
 	if !ok {
-		return nil, Usage("--profile is %q; there is no such profile", c.Receive.Profile)
+		return nil, nil, Usage("--profile is %q; there is no such profile", c.Receive.Profile)
 	}
 	if len(c.Receive.Secrets) == 0 {
-		return nil, nil
+		return p, nil, nil
 	}
 	secrets := make([][]byte, len(c.Receive.Secrets))
 	for i, s := range c.Receive.Secrets {
 		if err := p.CheckSecret(s); err != nil {
-			return nil, Usage("--secret %d does not suit profile %s: %v", i+1, c.Receive.Profile, err)
+			return nil, nil, Usage("--secret %d does not suit profile %s: %v", i+1, c.Receive.Profile, err)
 		}
 		secrets[i] = []byte(s)
 	}
-	return func(_ string, header func(string) string, body []byte, now time.Time) error {
+	return p, func(_ string, header func(string) string, body []byte, now time.Time) error {
 		return p.Verify(header, body, secrets, now)
 	}, nil
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -38,7 +39,7 @@ func (n *node) newServer() (*server, error) {
 	outer.HandleFunc("GET /healthz", n.health.live)
 	outer.HandleFunc("GET /readyz", n.health.ready)
 	outer.Handle("GET /metrics", promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{}))
-	outer.Handle("/", mux)
+	outer.Handle("/", n.health.gate(mux))
 	return &server{n, outer}, nil
 }
 
@@ -53,7 +54,9 @@ func (s *server) run(ctx context.Context, announce func(addr string)) error {
 	go func() { served <- srv.Serve(listener) }()
 	s.node.log.Info("listening", "address", listener.Addr().String())
 	if announce != nil {
-		announce(listener.Addr().String())
+		if s.node.health.awaitRegistry(ctx) {
+			announce(listener.Addr().String())
+		}
 	}
 	select {
 	case err := <-served:
@@ -79,6 +82,37 @@ type health struct {
 
 func (h *health) drain() { h.draining.Store(true) }
 
+// registry reports whether this node knows, once, all that was registered.
+func (h *health) registry() bool { return h.node.endpoints.Ready() && h.node.tenants.Ready() }
+
+// awaitRegistry waits for it; false means that ctx ended first.
+func (h *health) awaitRegistry(ctx context.Context) bool {
+	for !h.registry() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return true
+}
+
+// gate answers 503 until the registry is caught up: before, a key or a webhook
+// that exists would be told to be unknown.
+func (h *health) gate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.registry() {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Content-Type", "application/problem+json")
+		p := api.Fail(http.StatusServiceUnavailable, "starting", "", "this process is still reading what is registered; try again in a second")
+		w.WriteHeader(p.Status)
+		_ = json.NewEncoder(w).Encode(p)
+	})
+}
+
 func (h *health) live(w http.ResponseWriter, _ *http.Request) {
 	_, _ = fmt.Fprintln(w, "ok")
 }
@@ -90,7 +124,7 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case h.draining.Load():
 		missing = append(missing, "draining")
-	case !h.node.endpoints.Ready() || !h.node.tenants.Ready():
+	case !h.registry():
 		missing = append(missing, "registry: not caught up yet")
 	}
 	for _, m := range h.node.members {
