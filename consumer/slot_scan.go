@@ -88,9 +88,10 @@ func (s *slot) offer(p *parkPass, r *kgo.Record, now time.Time) (*lane, bool) {
 // waits for.
 const passTurn = time.Second
 
-// takeTurns reads anew for lanes that were left out and have room again, when
-// the pass has been held up by others for a while: one endpoint that hangs, or
-// is slow, must not keep the rest of park waiting.
+// takeTurns reads anew for lanes that were left out, or whose records lie before
+// where the pass began, and that have room now, when the pass has been held up
+// by others for a while: one endpoint that hangs, or is slow, must not keep the
+// rest of park waiting.
 func (s *slot) takeTurns(now time.Time) {
 	p := s.pass
 	if p == nil || p.waited.IsZero() || now.Sub(p.waited) < passTurn {
@@ -98,7 +99,7 @@ func (s *slot) takeTurns(now time.Time) {
 	}
 	lowest := int64(math.MaxInt64)
 	for l := range s.blocked {
-		if l.park.pass == p.no && l.wants(now, s.tight()) {
+		if (l.park.pass == p.no || l.park.next < p.cursor) && l.wants(now, s.tight()) {
 			lowest = min(lowest, l.park.next)
 		}
 	}
