@@ -170,6 +170,13 @@ func makeTopics(t *testing.T, s *stack, names ...string) {
 			_, _ = admin.DeleteTopics(context.Background(), names...)
 		}
 	})
+	eventually(t, "the broker knows the new topics", func() error {
+		have, err := admin.ListTopics(context.Background(), names...)
+		if err != nil {
+			return err
+		}
+		return have.Error()
+	})
 }
 
 // TestAbortedTransaction: what a publisher took back is never delivered.
