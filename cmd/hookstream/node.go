@@ -68,7 +68,7 @@ func newNode(ctx context.Context, cfg *Config, topology schemas.Topology, log *s
 	if n.options, err = producer.Options(cfg.Connection()); err != nil {
 		return n, err
 	}
-	if n.profiles, err = profiles(cfg); err != nil {
+	if n.profiles, err = profile.Load(cfg.Profiles); err != nil {
 		return n, err
 	}
 	if n.guard, err = egress.NewGuard(cfg.Egress()); err != nil {
@@ -111,14 +111,6 @@ func newNode(ctx context.Context, cfg *Config, topology schemas.Topology, log *s
 		}
 	}
 	return n, nil
-}
-
-// profiles are the built-in ones and those of the configured folder.
-func profiles(cfg *Config) (*profile.Set, error) {
-	if cfg.Profiles == "" {
-		return profile.Builtin()
-	}
-	return profile.Load(cfg.Profiles)
 }
 
 // run starts the configured roles and returns when all have ended; announce is
