@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,14 @@ func TestGoldens(t *testing.T) {
 	r := Routed{EventID: "evt_1", Tenant: "acme", Type: "invoice.paid", Time: 1741064767123, CreatedAt: 1741064767500, DeliveryIDs: []string{d.ID},
 		EndpointIDs: []string{"wh_1"}, Skipped: []Skip{{"wh_2", "dlv_2", SkipInactive}}, Source: d.Source, Data: []byte(nastyData)}
 	golden(t, "routed", dump(must(r.Record(top, 3))(t)))
+
+	in := Inbound{ID: "in_1", Source: "interviews", Profile: "aiinterview", Tenant: "acme", Key: "interview.completed:ses_51b", Type: "interview.completed",
+		Unlisted: true, Received: at(1741064767123), ContentType: "application/json", Body: []byte(nastyData), Raw: Position{"hookstream.inbound.raw", 3, 7}}
+	rec := in.Record(top, top.InboundTopic())
+	golden(t, "inbound", dump(rec))
+	if back, err := ParseInbound(&rec); err != nil || !reflect.DeepEqual(back, Inbound{in.ID, in.Source, in.Profile, in.Tenant, in.Key, in.Type, in.Unlisted, back.Received, in.ContentType, in.Body, in.Raw, in.Trace}) || !back.Received.Equal(in.Received) {
+		t.Errorf("read back %+v, %v", back, err)
+	}
 
 	e := Endpoint{ID: "wh_1", Tenant: "acme", Version: 4, Name: "billing", URL: "https://hooks.example.test/in", Events: []string{"invoice.*"}, Profile: "standard",
 		Active: true, Verified: true, Secrets: []Sealed{{KeyID: "k1", Box: []byte{1, 2, 3}, CreatedAt: at(1741064767123)}}, RateLimit: 10,

@@ -101,6 +101,7 @@ const (
 	topicControl       = "control"
 	topicInboundRaw    = "inbound.raw"
 	topicInbound       = "inbound"
+	topicInboundParked = "inbound.parked"
 	topicQuarantine    = "inbound.quarantine"
 )
 
@@ -119,6 +120,7 @@ func (t Topology) DeadTopic() string          { return t.Prefix + topicDead }
 func (t Topology) ControlTopic() string       { return t.Prefix + topicControl }
 func (t Topology) InboundRawTopic() string    { return t.Prefix + topicInboundRaw }
 func (t Topology) InboundTopic() string       { return t.Prefix + topicInbound }
+func (t Topology) InboundParkedTopic() string { return t.Prefix + topicInboundParked }
 func (t Topology) QuarantineTopic() string    { return t.Prefix + topicQuarantine }
 
 // TierTopic is the retry topic of one tier.
@@ -161,6 +163,7 @@ func (t Topology) Topics() []Topic {
 		{Name: t.NoticesTopic(), Partitions: t.Attempts, Retention: 30 * day, LogAppendTime: true, MaxMessage: small},
 		{Name: t.InboundRawTopic(), Partitions: t.Events, Retention: 7 * day, LogAppendTime: true, MaxMessage: ours},
 		{Name: t.InboundTopic(), Partitions: t.Events, Retention: 7 * day, LogAppendTime: true, MaxMessage: ours},
+		{Name: t.InboundParkedTopic(), Partitions: t.Events, Retention: 30 * day, LogAppendTime: true, MaxMessage: ours},
 		{Name: t.QuarantineTopic(), Partitions: t.Events, Retention: 7 * day, LogAppendTime: true, MaxMessage: ours},
 	}
 	for _, tier := range Tiers() {
