@@ -4,17 +4,13 @@ package main
 // make of it: roles, topology, logger, keys.
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/hookstream/hookstream/delivery/endpoint"
 	"github.com/hookstream/hookstream/producer"
 	"github.com/hookstream/hookstream/schemas"
 )
@@ -50,7 +46,7 @@ type Config struct {
 	LogFormat string        // "text" or "json"
 	Drain     time.Duration // how long a drain may take before the process ends anyway
 	APIKey    string        // the root key
-	MasterKey string        // 32 bytes, hex or base64: seals secrets at rest
+	MasterKey string        // 32 bytes in hex or base64: seals secrets at rest; more behind it, after commas, open what older ones sealed
 	APIRate   float64       // requests per minute of a key that has no limit of its own
 	APIBurst  int           // requests that a rested key may send at once
 
@@ -212,40 +208,14 @@ func (c *Config) Logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opts))
 }
 
-// masterKeySize is the length of the key that seals secrets, in bytes.
-const masterKeySize = 32
-
-// SealingKey is the master key's bytes and a short id made from them, which
-// goes beside everything that the key seals.
-func (c *Config) SealingKey() (id string, key []byte, err error) {
-	key, err = ParseMasterKey(c.MasterKey)
-	if err != nil {
-		return "", nil, err
+// checkMasterKey wants a list of master keys that the registry's keyring takes.
+// The error never repeats a key.
+func (c *Config) checkMasterKey(p *problems) {
+	if strings.TrimSpace(c.MasterKey) == "" {
+		p.add("--master-key is missing; make one with: openssl rand -hex %d", endpoint.MasterKeyBytes)
+		return
 	}
-	return KeyID(key), key, nil
-}
-
-// ParseMasterKey reads 32 bytes in hex or in any base64 alphabet. The error
-// never repeats the input.
-func ParseMasterKey(s string) ([]byte, error) {
-	s = strings.TrimSpace(s)
-	if s == "" {
-		return nil, errors.New("--master-key is missing; make one with: openssl rand -hex 32")
+	if _, err := endpoint.ParseKeyring(c.MasterKey); err != nil {
+		p.add("--master-key: %w; give keys of %d bytes in hex or base64, the newest first, with commas between them", err, endpoint.MasterKeyBytes)
 	}
-	if b, err := hex.DecodeString(s); err == nil && len(b) == masterKeySize {
-		return b, nil
-	}
-	raw := strings.TrimRight(s, "=")
-	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-		if b, err := enc.DecodeString(raw); err == nil && len(b) == masterKeySize {
-			return b, nil
-		}
-	}
-	return nil, fmt.Errorf("--master-key is no %d bytes in hex or base64 (%d characters given); make one with: openssl rand -hex 32", masterKeySize, len(s))
-}
-
-// KeyID names a sealing key without telling anything of it.
-func KeyID(key []byte) string {
-	sum := sha256.Sum256(append([]byte("hookstream key id\x00"), key...))
-	return hex.EncodeToString(sum[:4])
 }

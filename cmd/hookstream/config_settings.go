@@ -68,7 +68,7 @@ func settings(c *Config) []*setting {
 		{"instance", node, "NAME", "name of this process in consumer groups, unique and lasting (default: host name and an id kept in --data)", false, text(&c.Instance)},
 		{"drain", node, "DURATION", "how long the first signal waits for requests in flight", false, duration(&c.Drain)},
 		{"api-key", node, "KEY", "root key of the API; prefer the environment variable", true, text(&c.APIKey)},
-		{"master-key", node, "KEY", "32 bytes in hex or base64 that seal secrets; prefer the environment variable", true, text(&c.MasterKey)},
+		{"master-key", node, "KEY,…", "32 bytes in hex or base64 that seal secrets; older keys, which still open, after it; prefer the environment variable", true, text(&c.MasterKey)},
 		{"api-rate", node, "N", "requests per minute of a key without a limit of its own", false, float(&c.APIRate)},
 		{"api-burst", node, "N", "requests that a rested key may send at once", false, integer(&c.APIBurst)},
 

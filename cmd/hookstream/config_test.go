@@ -187,7 +187,7 @@ func TestValidate(t *testing.T) {
 		{cmdServe, append(good, "--api-key", "", "--roles", "sink"), ""},
 		{cmdServe, append(good, "--api-key", "hush"), "--api-key is shorter than 16"},
 		{cmdServe, append(good, "--api-key", "hush hush hush hush"), "--api-key has blanks"},
-		{cmdServe, append(good, "--master-key", "hush"), "--master-key is no 32 bytes"},
+		{cmdServe, append(good, "--master-key", "hush"), "--master-key: master key 1: is not 32 bytes"},
 		{cmdServe, append(good, "--master-key", "", "--roles", "mover,sink"), ""},
 		{cmdServe, append(good, "--kafka-sasl", "plain"), "needs --kafka-user"},
 		{cmdServe, append(good, "--kafka-user", "x"), "need --kafka-sasl"},
@@ -242,18 +242,37 @@ func TestTopologies(t *testing.T) {
 	}
 }
 
-func TestMasterKey(t *testing.T) {
-	want, _ := hex.DecodeString(someKey)
-	for _, s := range []string{someKey, strings.ToUpper(someKey), base64.StdEncoding.EncodeToString(want), base64.RawURLEncoding.EncodeToString(want), " " + someKey + "\n"} {
-		got, err := ParseMasterKey(s)
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%q: %x, %v", s, got, err)
+// Keys are rotated by putting a new one in front of those that sealed before.
+func TestMasterKeysAreAList(t *testing.T) {
+	raw, _ := hex.DecodeString(someKey)
+	other := strings.Repeat("ab", 32)
+	for _, s := range []string{someKey, strings.ToUpper(someKey), base64.StdEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(raw), " " + someKey + "\n",
+		other + "," + someKey, other + ", " + base64.StdEncoding.EncodeToString(raw)} {
+		c := load(t, cmdServe, []string{"--brokers=k:9092", "--no-clickhouse", "--api-key=0123456789abcdef"}, "HOOKSTREAM_MASTER_KEY="+s).Config
+		if err := c.Validate(cmdServe); err != nil {
+			t.Errorf("%q is refused: %v", s, err)
+		}
+		if err := c.Validate(cmdDev); err != nil {
+			t.Errorf("dev: %q is refused: %v", s, err)
 		}
 	}
-	c := Config{MasterKey: someKey}
-	id, _, err := c.SealingKey()
-	if err != nil || !regexp.MustCompile(`^[0-9a-f]{8}$`).MatchString(id) {
-		t.Errorf("id %q, %v", id, err)
+	for s, want := range map[string]string{
+		"":                      "--master-key is missing; make one with: openssl rand -hex 32",
+		"hush":                  "--master-key: master key 1: is not 32 bytes",
+		someKey + ",hush":       "--master-key: master key 2: is not 32 bytes",
+		someKey + ",":           "--master-key: master key 2 is empty",
+		someKey + "," + someKey: "--master-key: master key 2 is there twice",
+	} {
+		c := load(t, cmdServe, []string{"--brokers=k:9092", "--no-clickhouse", "--api-key=0123456789abcdef"}, "HOOKSTREAM_MASTER_KEY="+s).Config
+		err := c.Validate(cmdServe)
+		switch {
+		case err == nil:
+			t.Errorf("%q is accepted", s)
+		case !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), someKey):
+			t.Errorf("%q: %v; want %q and no key", s, err, want)
+		case s != "" && !strings.Contains(err.Error(), "with commas between them"):
+			t.Errorf("%q: %v; the cure is missing", s, err)
+		}
 	}
 }
 

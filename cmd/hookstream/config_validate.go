@@ -43,8 +43,7 @@ func (c *Config) Validate(command string) error {
 			p.hostPort("--clickhouse", c.ClickHouse)
 		}
 		if c.MasterKey != "" {
-			_, err := ParseMasterKey(c.MasterKey)
-			p.check(err != nil, "%v", err)
+			c.checkMasterKey(&p)
 		}
 		c.checkTopics(&p)
 		c.checkNode(&p)
@@ -154,8 +153,7 @@ func (c *Config) checkServe(p *problems) {
 		p.check(c.APIKey == "", "--api-key is missing; make one with: openssl rand -hex 24, and set HOOKSTREAM_API_KEY")
 	}
 	if c.Has(RoleAPI) || c.Has(RoleFanout) || c.Has(RoleDispatch) {
-		_, err := ParseMasterKey(c.MasterKey)
-		p.check(err != nil, "%v", err)
+		c.checkMasterKey(p)
 	}
 	if !c.NoClickHouse && (c.Has(RoleAPI) || c.Has(RoleSink)) {
 		c.checkClickHouse(p)

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/hookstream/hookstream/delivery/endpoint"
 )
 
 // instanceName is the configured name, or the host's name and an id kept in
@@ -42,7 +44,7 @@ func devKeys(c *Config) error {
 		c.APIKey = "hk_dev_" + c.APIKey
 	}
 	if c.MasterKey == "" {
-		if c.MasterKey, err = remember(c.Data, "master-key", masterKeySize); err != nil {
+		if c.MasterKey, err = remember(c.Data, "master-key", endpoint.MasterKeyBytes); err != nil {
 			return fmt.Errorf("keeping the master key: %w", err)
 		}
 	}
