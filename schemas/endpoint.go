@@ -98,30 +98,6 @@ type EndpointStatus struct {
 	At              time.Time `json:"at"`
 }
 
-// Tenant is one row of the tenants topic.
-type Tenant struct {
-	ID        string      `json:"id"`
-	Name      string      `json:"name,omitempty"`
-	Version   int64       `json:"version"`
-	Profile   string      `json:"profile"`           // what its webhooks take when they name none
-	Secrets   []Sealed    `json:"secrets,omitempty"` // the API Secret, newest first
-	Revealed  bool        `json:"revealed,omitempty"`
-	Keys      []TenantKey `json:"keys,omitempty"`
-	CreatedAt time.Time   `json:"created_at"`
-	UpdatedAt time.Time   `json:"updated_at"`
-}
-
-// TenantKey is an API key, kept as the SHA-256 of its text (the keys have 128
-// random bits and more, so no slow hash is needed).
-type TenantKey struct {
-	ID        string    `json:"id"`
-	Name      string    `json:"name,omitempty"`
-	Hash      []byte    `json:"hash"`
-	Hint      string    `json:"hint"`                 // the last characters, to tell keys apart
-	RateLimit float64   `json:"rate_limit,omitempty"` // requests per minute; 0: the default
-	CreatedAt time.Time `json:"created_at"`
-}
-
 // Record writes the endpoint's row.
 func (e *Endpoint) Record(t Topology) (Record, error) {
 	return registryRecord(t.EndpointsTopic(), t.RegistryPartition(e.ID), e.ID, e)
@@ -136,11 +112,6 @@ func EndpointTombstone(t Topology, key string) Record {
 // Record writes the status row beside its endpoint, in the same partition.
 func (s *EndpointStatus) Record(t Topology) (Record, error) {
 	return registryRecord(t.EndpointsTopic(), t.RegistryPartition(s.ID), s.ID+StatusKeySuffix, s)
-}
-
-// Record writes the tenant's row.
-func (x *Tenant) Record(t Topology) (Record, error) {
-	return registryRecord(t.TenantsTopic(), t.RegistryPartition(x.ID), x.ID, x)
 }
 
 func registryRecord(topic string, partition int32, key string, row any) (Record, error) {
