@@ -23,6 +23,8 @@ type exchange struct {
 	start     time.Time
 	route     string
 	principal Principal
+	until     time.Time // end of the session that the request came by; zero: it came by a key
+	shape     *Shape    // of its problems; nil: problem+json
 	status    int
 	bytes     int64
 	problem   string // code of the problem that was answered
@@ -94,11 +96,16 @@ func (m *Mux) write(x *exchange, p *Problem) {
 	if p.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="hookstream"`)
 	}
-	b, err := json.Append(nil, p, 0)
+	status, contentType, body := p.Status, "application/problem+json", any(p)
+	if x.shape != nil {
+		status, body = x.shape.Write(*p)
+		contentType = "application/json"
+	}
+	b, err := json.Append(nil, body, 0)
 	if err != nil {
 		b = []byte(`{"status":500,"code":"internal","title":"Internal Server Error"}`)
 	}
-	_ = writeBytes(x, p.Status, "application/problem+json", append(b, '\n'))
+	_ = writeBytes(x, status, contentType, append(b, '\n'))
 }
 
 func (m *Mux) logPanic(x *exchange, r *http.Request, panicked any) {

@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// rootKeyID is the id of the root key.
+const rootKeyID = "root"
+
 type keys struct {
 	root         [sha256.Size]byte
 	hasRoot      bool
@@ -37,18 +40,31 @@ func RequestKey(r *http.Request) string {
 func (k *keys) principal(r *http.Request) (Principal, error) {
 	key := RequestKey(r)
 	if key == "" {
-		return Principal{}, Fail(http.StatusUnauthorized, "no_key", "", "send your API key as Authorization: Bearer KEY, X-API-Key or ?api_key=")
+		return Principal{}, Fail(http.StatusUnauthorized, "no_key", "", "send your API key as Authorization: Bearer KEY, X-API-Key or ?api_key=, or sign in by POST /v1/session")
 	}
+	p, ok := k.owner(key)
+	if !ok {
+		return Principal{}, errBadKey()
+	}
+	return p, nil
+}
+
+// owner says whose a key is.
+func (k *keys) owner(key string) (Principal, bool) {
 	// Both sides hashed: the comparison tells nothing, not even the length.
 	sum := sha256.Sum256([]byte(key))
 	if subtle.ConstantTimeCompare(sum[:], k.root[:]) == 1 && k.hasRoot {
-		return Principal{KeyID: "root", Root: true}, nil
+		return Principal{KeyID: rootKeyID, Root: true}, true
 	}
 	if k.authenticate != nil {
 		if p, ok := k.authenticate(key); ok {
 			p.Root = false // root is who has the root key, nobody else
-			return p, nil
+			return p, true
 		}
 	}
-	return Principal{}, Fail(http.StatusUnauthorized, "bad_key", "", "this API key is not known; check it, or ask for a new one")
+	return Principal{}, false
+}
+
+func errBadKey() error {
+	return Fail(http.StatusUnauthorized, "bad_key", "", "this API key is not known; check it, or ask for a new one")
 }

@@ -1,8 +1,9 @@
 package api
 
-// Rate limits per key: a token bucket for the lasting rate, and a sliding
-// window so that a full bucket plus its refill never exceeds one burst a minute,
-// or the rate where that is more.
+// Rate limits per key: a token bucket for bursts, a sliding minute so that a
+// full bucket plus its refill never exceeds one burst (or the rate, where that
+// is more), and sliding minutes over which the rate itself holds. Without the
+// last a key that rested could go a fifth above its rate for ten minutes.
 
 import (
 	"math"
@@ -10,18 +11,22 @@ import (
 	"time"
 )
 
-// MaxRate bounds a key's rate, in requests per minute: the window remembers
-// each request of the last minute.
+// MaxRate bounds a key's rate, in requests per minute: the windows
+// remember each request of the last minutes.
 const MaxRate = 60_000
 
-const limitWindow = time.Minute
+// The windows: of one burst, and of the lasting rate.
+const (
+	limitWindow   = time.Minute
+	lastingWindow = 5 * time.Minute
+)
 
 // tokenSlack is what rounding may take from a token: without it a client that
 // waits exactly as long as it was told could be refused. It does not add up.
 const tokenSlack = 1e-6
 
 // limits keeps one limiter per key, and forgets those whose bucket is full and
-// whose window is empty: a new limiter is the same.
+// whose windows are empty: a new limiter is the same.
 type limits struct {
 	mu      sync.Mutex
 	rate    float64 // default, per minute
@@ -35,8 +40,9 @@ type limiter struct {
 	burst  float64 // how many may come at once
 	tokens float64
 	at     time.Time // of tokens
-	recent []int64   // admissions in Unix ns; those from first on are within the window, oldest first
-	first  int
+	recent []int64   // admissions in Unix ns, oldest first
+	first  int       // of those within the lasting window
+	minute int       // of those within the last minute
 }
 
 func newLimits(rate float64, burst int) *limits {
@@ -78,9 +84,9 @@ func (k *limiter) take(now time.Time) time.Duration {
 		wait = time.Duration((1 - k.tokens) / k.rate * float64(time.Minute))
 		wait = max(wait, time.Millisecond)
 	}
-	if len(k.recent)-k.first >= int(math.Max(size, k.rate)) { // a burst below the rate does not lower it
-		wait = max(wait, limitWindow-time.Duration(now.UnixNano()-k.recent[k.first]))
-	}
+	// A burst below the rate does not lower it.
+	wait = max(wait, k.wait(k.minute, int(math.Max(size, k.rate)), limitWindow, now))
+	wait = max(wait, k.wait(k.first, int(math.Max(size, k.rate*lastingWindow.Minutes())), lastingWindow, now))
 	if wait > 0 {
 		return wait
 	}
@@ -89,20 +95,47 @@ func (k *limiter) take(now time.Time) time.Duration {
 	return 0
 }
 
-// forget drops admissions that left the window, and gives their room back once
+// wait is how long until a window that begins at from has room for one more.
+func (k *limiter) wait(from, most int, window time.Duration, now time.Time) time.Duration {
+	over := len(k.recent) - from - most
+	if over < 0 {
+		return 0
+	}
+	return window - time.Duration(now.UnixNano()-k.recent[from+over])
+}
+
+// forget drops admissions that left the windows, and gives their room back once
 // they are the larger part.
 func (k *limiter) forget(now time.Time) {
-	edge := now.Add(-limitWindow).UnixNano()
+	edge := now.Add(-lastingWindow).UnixNano()
 	for k.first < len(k.recent) && k.recent[k.first] <= edge {
 		k.first++
 	}
+	edge = now.Add(-limitWindow).UnixNano()
+	for k.minute = max(k.minute, k.first); k.minute < len(k.recent) && k.recent[k.minute] <= edge; {
+		k.minute++
+	}
 	if k.first > len(k.recent)/2 {
 		k.recent = k.recent[:copy(k.recent, k.recent[k.first:])]
+		k.minute -= k.first
 		k.first = 0
 	}
 }
 
-// sweep forgets keys whose bucket is full and whose window is empty.
+// giveBack undoes a key's latest admission.
+func (l *limits) giveBack(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := l.keys[key]
+	if k == nil || len(k.recent) == k.first {
+		return
+	}
+	k.recent = k.recent[:len(k.recent)-1]
+	k.minute = min(k.minute, len(k.recent))
+	k.tokens = math.Min(k.burst, k.tokens+1)
+}
+
+// sweep forgets keys whose bucket is full and whose windows are empty.
 func (l *limits) sweep(now time.Time) {
 	if now.Before(l.sweepAt) {
 		return
@@ -110,7 +143,7 @@ func (l *limits) sweep(now time.Time) {
 	l.sweepAt = now.Add(limitWindow)
 	for key, k := range l.keys {
 		full := k.tokens+now.Sub(k.at).Minutes()*k.rate >= k.burst
-		if full && now.Sub(k.at) >= limitWindow {
+		if full && now.Sub(k.at) >= lastingWindow {
 			delete(l.keys, key)
 		}
 	}

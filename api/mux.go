@@ -18,6 +18,8 @@ type Config struct {
 	Routes       []Route
 	RootKey      string                             // the root key; empty: nobody is root
 	Authenticate func(key string) (Principal, bool) // whose key this is; nil: only root has one
+	Sessions     *SessionConfig                     // nil: no sessions, keys only
+	Shapes       []Shape                            // how problems look under other products' paths
 	Log          *slog.Logger
 	Rate         float64       // requests per minute of a key without a rate of its own, whose bursts are twice that
 	Burst        int           // requests that such a key may send at once
@@ -47,30 +49,44 @@ func (c Config) Validate() error {
 	case c.BodyTimeout <= 0:
 		return fmt.Errorf("api: BodyTimeout is %v; give a time", c.BodyTimeout)
 	}
+	for _, s := range c.Shapes {
+		if err := s.Validate(); err != nil {
+			return err
+		}
+	}
+	if c.Sessions != nil {
+		return c.Sessions.Validate()
+	}
 	return nil
 }
 
 // Mux serves the routes: request id, security headers, body limit, key, rate
 // limit, handler, problem answers, one log line a request.
 type Mux struct {
-	cfg    Config
-	mux    *http.ServeMux
-	keys   *keys
-	limits *limits
+	cfg      Config
+	mux      *http.ServeMux
+	keys     *keys
+	sessions *sessions // nil: off
+	limits   *limits
 }
 
-// NewMux builds the mux and adds GET /openapi.json. Two routes of one method
-// and pattern are an error.
+// NewMux builds the mux and adds GET /openapi.json and the routes of sessions.
+// Two routes of one method and pattern are an error.
 func NewMux(cfg Config) (m *Mux, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	m = &Mux{cfg: cfg, mux: http.NewServeMux(), keys: newKeys(cfg.RootKey, cfg.Authenticate), limits: newLimits(cfg.Rate, cfg.Burst)}
-	document, err := OpenAPI(cfg.Title, cfg.Version, cfg.Routes)
+	routes := cfg.Routes[:len(cfg.Routes):len(cfg.Routes)]
+	if cfg.Sessions != nil {
+		m.sessions = newSessions(*cfg.Sessions, m.keys)
+		routes = append(routes, m.sessions.routes()...)
+	}
+	document, err := OpenAPI(cfg.Title, cfg.Version, routes)
 	if err != nil {
 		return nil, err
 	}
-	routes := append(cfg.Routes[:len(cfg.Routes):len(cfg.Routes)], Route{
+	routes = append(routes, Route{
 		Method: http.MethodGet, Pattern: "/openapi.json", Auth: Public,
 		Handle: func(w http.ResponseWriter, _ *http.Request) error {
 			return writeBytes(w, http.StatusOK, "application/json", document)
@@ -109,7 +125,7 @@ func (m *Mux) add(route Route) (err error) {
 
 // ServeHTTP serves one request.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, id: newRequestID(), start: time.Now()}
+	x := &exchange{ResponseWriter: w, id: newRequestID(), start: time.Now(), shape: m.shapeOf(r.URL.Path)}
 	h := w.Header()
 	h.Set("X-Request-Id", x.id)
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -177,14 +193,14 @@ func (e *methodProblem) Error() string { return "method not allowed; use " + e.a
 func (m *Mux) run(x *exchange, r *http.Request, route Route) error {
 	x.route = route.Method + " " + route.Pattern
 	if route.Auth != Public {
-		p, err := m.keys.principal(r)
+		p, err := m.principal(x, r)
 		if err != nil {
 			return err
 		}
 		x.principal = p
 		if !p.Root {
 			if wait := m.limits.take(p.KeyID, p.Rate, time.Now()); wait > 0 {
-				problem := Fail(http.StatusTooManyRequests, "rate_limited", "", "this key made too many requests; wait %d s", seconds(wait))
+				problem := Fail(http.StatusTooManyRequests, "rate_limited", "", "this key made too many requests; wait %d s, or contact support, the operator of this service, for a higher limit", seconds(wait))
 				problem.RetryAfter = seconds(wait)
 				return problem
 			}
@@ -201,6 +217,19 @@ func (m *Mux) run(x *exchange, r *http.Request, route Route) error {
 		m.boundBody(x, r, route.MaxBody)
 	}
 	return route.Handle(x, r)
+}
+
+// principal is who sent a request: a key stands over a cookie, and needs no
+// proof that the request comes from this site.
+func (m *Mux) principal(x *exchange, r *http.Request) (Principal, error) {
+	if m.sessions != nil && RequestKey(r) == "" {
+		p, until, ok, err := m.sessions.principal(r)
+		if ok || err != nil {
+			x.until = until
+			return p, err
+		}
+	}
+	return m.keys.principal(r)
 }
 
 const requestAlphabet = "0123456789abcdefghjkmnpqrstvwxyz"

@@ -54,6 +54,7 @@ func OpenAPI(title, version string, routes []Route) ([]byte, error) {
 				"bearer":  object{"type": "http", "scheme": "bearer"},
 				"header":  object{"type": "apiKey", "in": "header", "name": "X-API-Key"},
 				"api_key": object{"type": "apiKey", "in": "query", "name": "api_key"},
+				"session": object{"type": "apiKey", "in": "cookie", "name": SessionCookie},
 			},
 		},
 		"tags": tagList(tags),
@@ -110,7 +111,7 @@ func operation(r Route, params []string, types *schemaSet) object {
 	if r.Auth == Public {
 		op["security"] = []object{}
 	} else {
-		op["security"] = []object{{"bearer": []string{}}, {"header": []string{}}, {"api_key": []string{}}}
+		op["security"] = []object{{"bearer": []string{}}, {"header": []string{}}, {"api_key": []string{}}, {"session": []string{}}}
 	}
 	return op
 }
@@ -124,7 +125,11 @@ func responses(r Route, types *schemaSet) object {
 	if r.Doc.Response != nil {
 		ok["content"] = object{"application/json": object{"schema": types.of(r.Doc.Response)}}
 	}
-	return object{strconv.Itoa(status): ok, "default": object{"$ref": "#/components/responses/Problem"}}
+	problem := object{"$ref": "#/components/responses/Problem"}
+	if r.Doc.Problem != nil {
+		problem = object{"description": "What went wrong.", "content": object{"application/json": object{"schema": types.of(r.Doc.Problem)}}}
+	}
+	return object{strconv.Itoa(status): ok, "default": problem}
 }
 
 // operationID is unique because method and path are.

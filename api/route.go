@@ -38,6 +38,7 @@ type Doc struct {
 	Request  any     // zero value of the request body's Go type; nil: none
 	Response any     // zero value of the success body's Go type; nil: none
 	Status   int     // success status; 0: 200
+	Problem  any     // zero value of the error body's Go type, where a Shape holds; nil: Problem
 }
 
 // Param is one query parameter or header.
