@@ -17,10 +17,9 @@ import (
 
 // Limits of what a file may say.
 const (
-	maxRetries   = 50
-	maxDelay     = 7 * 24 * time.Hour
-	maxTimeout   = 5 * time.Minute
-	defaultDrift = 300 * time.Second
+	maxRetries = 50
+	maxDelay   = 7 * 24 * time.Hour
+	maxTimeout = 5 * time.Minute
 )
 
 func compile(f *file) (*Profile, error) {
@@ -316,35 +315,6 @@ func (p *Profile) compileEvents(f *file) error {
 	if p.open {
 		if err := p.CheckData("sample", []byte(p.sample)); err != nil {
 			return wrong(err.Error(), "events", "sample")
-		}
-	}
-	return nil
-}
-
-func (p *Profile) compileReceiver(f *file) error {
-	if p.verify.Tolerance < 0 {
-		return wrong("is negative", "verify", "tolerance")
-	}
-	if p.verify.Tolerance == 0 {
-		p.verify.Tolerance = defaultDrift
-	}
-	if err := p.compileDedupe(f.Dedupe); err != nil {
-		return err
-	}
-	p.answers = make(map[Case]Answer, len(f.Answers))
-	for name, a := range f.Answers {
-		c := Case(name)
-		if !slices.Contains(cases, c) {
-			return wrongf([]string{"answers", name}, "is no case; the cases are %v", cases)
-		}
-		if a.Status < 200 || a.Status > 599 {
-			return wrongf([]string{"answers", name}, "has status %d", a.Status)
-		}
-		p.answers[c] = Answer{Status: a.Status, ContentType: a.Type, Body: a.Body}
-	}
-	for _, c := range cases {
-		if _, ok := p.answers[c]; !ok {
-			return wrongf([]string{"answers"}, "lack the case %s", c)
 		}
 	}
 	return nil

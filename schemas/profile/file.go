@@ -35,7 +35,9 @@ type file struct {
 	Dedupe    dedupeSpec            `yaml:"dedupe"`
 	Challenge challengeSpec         `yaml:"challenge"` // absent: endpoints are verified at once
 	Notice    noticeSpec            `yaml:"retry_notice"`
+	Receive   receiveSpec           `yaml:"receive"`
 	Answers   map[string]answerSpec `yaml:"answers"`
+	Variants  map[string]answersOf  `yaml:"variants"` // further sets of answers, by name; what one lacks is in answers
 	Events    eventsSpec            `yaml:"events"`
 }
 
@@ -98,7 +100,16 @@ type verifySpec struct {
 type dedupeSpec struct {
 	Parts    []string `yaml:"parts"`
 	Fallback string   `yaml:"fallback"` // body: the hash of the body when a part is missing
+
+	Window time.Duration `yaml:"window"` // how long repeats are known; absent: 24h
 }
+
+type receiveSpec struct {
+	Unknown string `yaml:"unknown"` // types that are not listed: accept (absent) or refuse
+}
+
+// answersOf is a set of answers, by case.
+type answersOf = map[string]answerSpec
 
 type answerSpec struct {
 	Status int    `yaml:"status"`

@@ -34,7 +34,9 @@ type Profile struct {
 
 	challenge challenge
 	notice    noticeSpec
-	answers   map[Case]Answer
+	received  received
+	answers   Answers
+	variants  map[string]Answers
 	open      bool
 	sample    string
 	events    []EventType

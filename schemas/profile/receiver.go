@@ -1,51 +1,24 @@
 package profile
 
-// What a receiver does besides verifying: the key that finds repeats, and the
-// answers of the product's contract.
+// What finds repeats among received webhooks: the dedupe key and how long it is
+// remembered.
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
 	"strings"
+	"time"
 )
-
-// Case is a situation that a receiver answers.
-type Case string
-
-// Cases.
-const (
-	CaseAccepted     Case = "accepted"
-	CaseDuplicate    Case = "duplicate"     // seen before
-	CaseUnsigned     Case = "unsigned"      // signature or timestamp header missing
-	CaseBadSignature Case = "bad_signature" // wrong, or not of the profile's form
-	CaseStale        Case = "stale"         // timestamp too far off
-	CaseBadPayload   Case = "bad_payload"   // rightly signed, but no event of the product
-	CaseFailed       Case = "failed"        // our own failure: the sender should try again
-)
-
-var cases = []Case{CaseAccepted, CaseDuplicate, CaseUnsigned, CaseBadSignature, CaseStale, CaseBadPayload, CaseFailed}
-
-// Answer is a receiver's response. An empty ContentType goes with an empty
-// Body.
-type Answer struct {
-	Status      int
-	ContentType string
-	Body        string
-}
-
-// Answer is what the product's contract answers in a case.
-func (p *Profile) Answer(c Case) Answer {
-	if a, ok := p.answers[c]; ok {
-		return a
-	}
-	return p.answers[CaseFailed]
-}
 
 type dedupe struct {
-	parts []dedupePart
-	hash  bool // of the body, when a part is missing
+	parts  []dedupePart
+	hash   bool // of the body, when a part is missing
+	window time.Duration
 }
+
+// defaultWindow is how long repeats are known where a file says nothing.
+const defaultWindow = 24 * time.Hour
 
 // dedupePart is one header, or the first of several fields that the body has.
 type dedupePart struct {
@@ -55,9 +28,21 @@ type dedupePart struct {
 
 const headerPart = "header:"
 
+// maxWindow is as long as received webhooks stay in Kafka, less a day.
+const maxWindow = 6 * 24 * time.Hour
+
+// Window is how long after an event its repeats are recognised.
+func (p *Profile) Window() time.Duration { return p.dedupe.window }
+
 func (p *Profile) compileDedupe(s dedupeSpec) error {
 	if len(s.Parts) == 0 {
 		return wrong("is missing; name the fields whose values make an event's key, for example id", "dedupe", "parts")
+	}
+	if p.dedupe.window = s.Window; s.Window == 0 {
+		p.dedupe.window = defaultWindow
+	}
+	if p.dedupe.window < time.Second || p.dedupe.window > maxWindow {
+		return wrongf([]string{"dedupe", "window"}, "is %s; give 1s to %s", s.Window, maxWindow)
 	}
 	for i, text := range s.Parts {
 		if name, ok := strings.CutPrefix(text, headerPart); ok {
@@ -111,4 +96,28 @@ func (part dedupePart) value(header func(string) string, body []byte) (string, b
 		}
 	}
 	return "", false
+}
+
+// KeyField is one value that a dedupe key is made of.
+type KeyField struct{ Name, Value string }
+
+// KeyFields are the values of the dedupe key that a request has, for logs: of a
+// request that was not verified they are whatever its sender wrote.
+func (p *Profile) KeyFields(header func(string) string, body []byte) []KeyField {
+	var out []KeyField
+	for _, part := range p.dedupe.parts {
+		if part.header != "" {
+			if v := header(part.header); v != "" {
+				out = append(out, KeyField{part.header, v})
+			}
+			continue
+		}
+		for _, path := range part.paths {
+			if v, ok := dig(body, path); ok {
+				out = append(out, KeyField{path, v})
+				break
+			}
+		}
+	}
+	return out
 }
