@@ -56,6 +56,7 @@ type Endpoint struct {
 	Callback         bool              `json:"callback,omitempty"` // implicit endpoint of a callback URL: hidden from lists
 	CreatedAt        time.Time         `json:"created_at"`
 	UpdatedAt        time.Time         `json:"updated_at"`
+	Unknown          Unknown           `json:"-"`
 }
 
 // Matches reports whether the endpoint subscribes to a type. An endpoint
@@ -100,30 +101,40 @@ type EndpointStatus struct {
 
 // Record writes the endpoint's row.
 func (e *Endpoint) Record(t Topology) (Record, error) {
-	return registryRecord(t.EndpointsTopic(), t.RegistryPartition(e.ID), e.ID, e)
+	return registryRecord(t.EndpointsTopic(), t.RegistryPartition(e.ID), e.ID, e, e.Unknown)
 }
 
-// Tombstone removes an endpoint or, with StatusKeySuffix, its status.
+// EndpointTombstone removes the row under a key: an endpoint's, or one of those
+// that stand beside it.
 func EndpointTombstone(t Topology, key string) Record {
-	id := strings.TrimSuffix(key, StatusKeySuffix)
+	id, _, _ := strings.Cut(key, "#")
 	return Record{Topic: t.EndpointsTopic(), Partition: t.RegistryPartition(id), Key: []byte(key)}
 }
 
 // Record writes the status row beside its endpoint, in the same partition.
 func (s *EndpointStatus) Record(t Topology) (Record, error) {
-	return registryRecord(t.EndpointsTopic(), t.RegistryPartition(s.ID), s.ID+StatusKeySuffix, s)
+	return registryRecord(t.EndpointsTopic(), t.RegistryPartition(s.ID), s.ID+StatusKeySuffix, s, nil)
 }
 
-func registryRecord(topic string, partition int32, key string, row any) (Record, error) {
+func registryRecord(topic string, partition int32, key string, row any, unknown Unknown) (Record, error) {
 	value, err := json.Append(nil, row, 0)
 	if err != nil {
 		return Record{}, fmt.Errorf("encoding registry row %s: %w", key, err)
 	}
-	return Record{Topic: topic, Partition: partition, Key: []byte(key), Value: value}, nil
+	return Record{Topic: topic, Partition: partition, Key: []byte(key), Value: unknown.append(value)}, nil
 }
 
-// ParseRow reads a registry row into an *Endpoint, *EndpointStatus or *Tenant.
+// ParseRow reads a registry row into a pointer to its type. Fields of a newer
+// version are kept where the row is written again by those who read it.
 func ParseRow(rec *Record, into any) error {
+	switch row := into.(type) {
+	case *Endpoint:
+		return parseKeeping(rec, row, &row.Unknown)
+	case *Tenant:
+		return parseKeeping(rec, row, &row.Unknown)
+	case *TenantType:
+		return parseKeeping(rec, row, &row.Unknown)
+	}
 	if _, err := json.Parse(rec.Value, into, json.DontMatchCaseInsensitiveStructFields); err != nil {
 		return fmt.Errorf("reading registry row %s at %s/%d/%d: %w", rec.Key, rec.Topic, rec.Partition, rec.Offset, err)
 	}

@@ -15,7 +15,16 @@ type Tenant struct {
 	Keys      []TenantKey `json:"keys,omitempty"`
 	CreatedAt time.Time   `json:"created_at"`
 	UpdatedAt time.Time   `json:"updated_at"`
+	Enforce   string      `json:"enforce_event_types,omitempty"` // of its events: EnforceOff, EnforceKnown or EnforceSchema
+	Unknown   Unknown     `json:"-"`
 }
+
+// What is asked of the type of a tenant's events.
+const (
+	EnforceOff    = ""       // any type
+	EnforceKnown  = "known"  // one of the tenant's own, of its profiles' catalogues, or of hookstream's
+	EnforceSchema = "schema" // the same, and the data satisfies the type's schema where it has one
+)
 
 // TenantKey is an API key, kept as the SHA-256 of its text (the keys have 128
 // random bits and more, so no slow hash is needed).
@@ -30,5 +39,5 @@ type TenantKey struct {
 
 // Record writes the tenant's row.
 func (x *Tenant) Record(t Topology) (Record, error) {
-	return registryRecord(t.TenantsTopic(), t.RegistryPartition(x.ID), x.ID, x)
+	return registryRecord(t.TenantsTopic(), t.RegistryPartition(x.ID), x.ID, x, x.Unknown)
 }
