@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -41,11 +42,8 @@ type EventDetail struct {
 	SkippedList    []Skipped       `json:"skipped_list"`
 }
 
-// EventPage is one page of events. Next is nil on the last one.
-type EventPage struct {
-	Rows []EventRow
-	Next *Cursor
-}
+// EventPage is one page of events.
+type EventPage = Page[EventRow]
 
 // A fan-out that was cut off writes the same event again, so its rows are
 // grouped: they carry the same time and the same ids.
@@ -53,20 +51,24 @@ const eventsSQL = `SELECT toString(tenant_id) AS tenant, created_at, event_id, a
 	length(groupUniqArrayArray(delivery_ids)), length(groupUniqArrayArray(` + "`skipped.delivery_id`" + `))
 	FROM hookstream.events WHERE %s GROUP BY tenant, created_at, event_id ORDER BY created_at DESC, event_id DESC LIMIT %d`
 
-// Events lists events newest first. Of the query, status, webhook and response
-// code do not apply.
+// Events lists events newest first. Of the query, what an attempt made does not
+// apply: status, webhook, response code, error kind.
 func (s *Store) Events(ctx context.Context, q LogQuery) (EventPage, error) {
-	limit := q.Limit
-	if limit <= 0 {
-		limit = DefaultPage
-	}
-	limit = min(limit, MaxPage)
+	limit := pageSize(q.Limit)
 	sc := scope{tenant: q.Tenant, eventType: q.EventType, event: q.EventID, after: q.After}
 	var rows []EventRow
 	for _, w := range windows(q, time.Now()) {
 		sc.lo, sc.hi = w.lo, w.hi
 		c := &clause{}
 		sc.bounds(c, "event_id")
+		if q.EventPrefix != "" {
+			// An id that we made goes out with its profile's prefix.
+			either := []any{q.EventPrefix, q.EventPrefix}
+			if rest, ok := strings.CutPrefix(q.EventPrefix, "event_"); ok {
+				either[1] = schemas.EventPrefix + rest
+			}
+			c.and("(startsWith(event_id, ?) OR startsWith(event_id, ?))", either...)
+		}
 		err := s.query(ctx, fmt.Sprintf(eventsSQL, c, limit+1-len(rows)), c.args, func(r driver.Rows) error {
 			var e EventRow
 			var made, skipped uint64
@@ -84,13 +86,7 @@ func (s *Store) Events(ctx context.Context, q LogQuery) (EventPage, error) {
 			break
 		}
 	}
-	page := EventPage{Rows: rows}
-	if len(rows) > limit {
-		page.Rows = rows[:limit]
-		last := page.Rows[limit-1]
-		page.Next = &Cursor{Created: last.CreatedAt.UnixMilli(), Delivery: last.ID}
-	}
-	return page, nil
+	return pageOf(rows, limit, func(e EventRow) Cursor { return Cursor{Created: e.CreatedAt.UnixMilli(), Delivery: e.ID} }), nil
 }
 
 // Event finds an event of a tenant by its id. ok is false when there is none.

@@ -10,12 +10,6 @@ import (
 	"github.com/hookstream/hookstream/schemas"
 )
 
-// Bounds of a list's page.
-const (
-	DefaultPage = 50
-	MaxPage     = 200
-)
-
 // LogQuery says which deliveries to list, newest first. Empty fields do not
 // filter.
 type LogQuery struct {
@@ -24,31 +18,27 @@ type LogQuery struct {
 	Status       schemas.State
 	EventType    string
 	EventID      string
+	EventPrefix  string    // of lists of events: ids that begin so
 	ResponseCode int       // of the latest attempt
+	ErrorKind    string    // of the latest attempt, or why none was made
 	Since, Until time.Time // of the delivery's creation; Until is left out itself
 	After        *Cursor   // the page before
 	Limit        int       // 0: DefaultPage; at most MaxPage
 }
 
-// Cursor is where a page ended.
-type Cursor = key
-
-// LogPage is one page of a list. Next is nil on the last one.
-type LogPage struct {
-	Rows []LogRow
-	Next *Cursor
-}
+// LogPage is one page of deliveries.
+type LogPage = Page[LogRow]
 
 // filter is what only a delivery's folded state can answer.
 type filter struct {
 	status schemas.State
 	code   int
+	kind   string // error kind
 }
 
-func (f filter) empty() bool { return f.status == "" && f.code == 0 }
-
 func (f filter) passes(r LogRow) bool {
-	if f.status != "" && r.Status != f.status {
+	switch {
+	case f.status != "" && r.Status != f.status, f.kind != "" && r.ErrorKind != f.kind:
 		return false
 	}
 	return f.code == 0 || r.ResponseCode != nil && *r.ResponseCode == f.code
@@ -57,19 +47,15 @@ func (f filter) passes(r LogRow) bool {
 // Logs lists deliveries newest first. A delivery that no attempt was made of
 // yet is listed as pending.
 func (s *Store) Logs(ctx context.Context, q LogQuery) (LogPage, error) {
-	limit := q.Limit
-	if limit <= 0 {
-		limit = DefaultPage
-	}
-	limit = min(limit, MaxPage)
+	limit := pageSize(q.Limit)
 	sc := scope{tenant: q.Tenant, endpoint: q.WebhookID, eventType: q.EventType, event: q.EventID, after: q.After}
-	f := filter{status: q.Status, code: q.ResponseCode}
+	f := filter{status: q.Status, code: q.ResponseCode, kind: q.ErrorKind}
 	var rows []LogRow
 	for _, w := range windows(q, time.Now()) {
 		sc.lo, sc.hi = w.lo, w.hi
 		var more []LogRow
 		var err error
-		if f.empty() {
+		if f == (filter{}) {
 			more, err = s.page(ctx, sc, limit+1-len(rows))
 		} else {
 			more, err = s.filtered(ctx, sc, f, limit+1-len(rows))
@@ -82,22 +68,17 @@ func (s *Store) Logs(ctx context.Context, q LogQuery) (LogPage, error) {
 			break
 		}
 	}
-	page := LogPage{Rows: rows}
-	if len(rows) > limit {
-		page.Rows = rows[:limit]
-		last := page.Rows[limit-1]
-		page.Next = &Cursor{Created: last.CreatedAt.UnixMilli(), Delivery: last.ID}
-	}
-	return page, nil
+	return pageOf(rows, limit, func(r LogRow) Cursor { return Cursor{Created: r.CreatedAt.UnixMilli(), Delivery: r.ID} }), nil
 }
 
 // window is a stretch of created_at, [lo, hi), Unix ms.
 type window struct{ lo, hi int64 }
 
-// windows cut what is asked for into the newest day, the week before it, the
-// month before that, and the rest, newest first.
+// windows cut what is asked for into the newest hour, the day before it, the
+// week before that, the month before that, and the rest, newest first.
 func windows(q LogQuery, now time.Time) []window {
-	const day = 24 * 60 * 60 * 1000
+	const hour = 60 * 60 * 1000
+	const day = 24 * hour
 	hi, lo := int64(maxMillis), int64(minMillis)
 	top := now.UnixMilli()
 	if !q.Until.IsZero() {
@@ -112,7 +93,7 @@ func windows(q LogQuery, now time.Time) []window {
 		lo = clampMillis(q.Since.UnixMilli())
 	}
 	var out []window
-	for _, back := range []int64{day, 7 * day, 30 * day} {
+	for _, back := range []int64{hour, day, 7 * day, 30 * day} {
 		from := max(top-back, lo)
 		if from < hi {
 			out = append(out, window{from, hi})

@@ -95,14 +95,40 @@ func listParams(v url.Values) (q LogQuery, err error) {
 	if !q.Since.IsZero() && !q.Until.IsZero() && !q.Since.Before(q.Until) {
 		return q, badParam("until", "is not after since; swap them")
 	}
-	q.EventType = v.Get("event_type")
-	if q.EventType != "" {
-		if err := schemas.CheckEventType(q.EventType); err != nil {
-			_, reason, _ := strings.Cut(err.Error(), ": ")
-			return q, badParam("event_type", "%s", reason)
-		}
+	q.EventType, err = eventTypeParam(v, "event_type")
+	return q, err
+}
+
+func eventTypeParam(v url.Values, name string) (string, error) {
+	kind := v.Get(name)
+	if kind == "" {
+		return "", nil
 	}
-	return q, nil
+	if err := schemas.CheckEventType(kind); err != nil {
+		_, reason, _ := strings.Cut(err.Error(), ": ")
+		return "", badParam(name, "%s", reason)
+	}
+	return kind, nil
+}
+
+func boolParam(v url.Values, name string) (bool, error) {
+	switch s := v.Get(name); s {
+	case "true", "1":
+		return true, nil
+	case "", "false", "0":
+		return false, nil
+	default:
+		return false, badParam(name, "is %q; give true or false", s)
+	}
+}
+
+// wordParam is a name of our own: lower-case letters, digits and underscores.
+func wordParam(v url.Values, name string) (string, error) {
+	s := v.Get(name)
+	if len(s) > 40 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+		return "", badParam(name, "is %q; give one as the rows show it, for example http_5xx", s)
+	}
+	return s, nil
 }
 
 // tenantParam is the tenant that a request is about: a key's own, and for the
@@ -128,6 +154,10 @@ func tenantParam(p api.Principal, v url.Values) (string, error) {
 // innerDeliveryID takes an id in either form: ours, or with a profile's prefix.
 func innerDeliveryID(id string) string {
 	return schemas.InnerID(id, schemas.DeliveryPrefix, "delivery_")
+}
+
+func innerEventID(id string) string {
+	return schemas.InnerID(id, schemas.EventPrefix, "event_")
 }
 
 func innerWebhookID(id string) string { return schemas.InnerID(id, schemas.WebhookPrefix, "webhook_") }

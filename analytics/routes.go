@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/hookstream/hookstream/api"
@@ -36,7 +35,8 @@ type routes struct {
 	log   *slog.Logger
 }
 
-// Routes are the API's log, delivery, dead letter, statistics and event routes.
+// Routes are the API's log, delivery, dead letter, statistics, event, breaker
+// and audit routes.
 func (s *Store) Routes(cfg RoutesConfig) []api.Route {
 	h := &routes{store: s, cfg: cfg, log: cfg.Log}
 	if h.log == nil {
@@ -49,8 +49,11 @@ func (s *Store) Routes(cfg RoutesConfig) []api.Route {
 	eventType := api.Param{Name: "event_type", Type: "string", Doc: "exact event type"}
 	tenant := api.Param{Name: "tenant", Type: "string", Doc: "root key only: one tenant; all when left out"}
 	webhook := api.Param{Name: "webhook_id", Type: "string", Doc: "one webhook"}
+	event := api.Param{Name: "event_id", Type: "string", Doc: "one event"}
+	errorKind := api.Param{Name: "error_kind", Type: "string", Doc: "how the latest attempt failed, or why there was none: http_5xx, timeout, inactive, …"}
 	status := api.Param{Name: "status", Type: "string", Doc: "pending, success, error or skipped"}
 	responseCode := api.Param{Name: "response_code", Type: "integer", Doc: "of the latest attempt"}
+	at := func(name, doc string) api.Param { return api.Param{Name: name, Type: "string", Doc: doc} }
 	period := api.Param{Name: "period", Type: "string", Doc: "1h, 24h, 7d or 28d; 24h when left out"}
 	read := func(pattern, summary string, handle func(http.ResponseWriter, *http.Request) error, answer any, query ...api.Param) api.Route {
 		return api.Route{Method: http.MethodGet, Pattern: pattern, Auth: api.Key, Handle: h.reachable(handle),
@@ -58,16 +61,24 @@ func (s *Store) Routes(cfg RoutesConfig) []api.Route {
 	}
 	return []api.Route{
 		read("/v1/webhooks/{id}/logs", "Deliveries of a webhook, newest first", h.logs, api.Page[LogRow]{},
-			limit, cursor, status, eventType, since, until, responseCode, tenant),
+			limit, cursor, status, eventType, event, since, until, responseCode, errorKind, tenant),
+		read("/v1/deliveries", "Deliveries of every webhook, newest first", h.deliveries, api.Page[LogRow]{},
+			limit, cursor, status, eventType, webhook, event, since, until, responseCode, errorKind, tenant),
 		read("/v1/deliveries/{id}", "A delivery with all of its attempts", h.delivery, DeliveryDetail{}, tenant),
 		{Method: http.MethodPost, Pattern: "/v1/deliveries/{id}/retry", Auth: api.Key, Handle: h.reachable(h.retry),
 			Doc: api.Doc{Summary: "Deliver again now, as a new delivery", Tag: "deliveries", Query: []api.Param{tenant}, Response: Redelivery{}, Status: http.StatusAccepted}},
 		read("/v1/dead", "Dead letters: deliveries that were given up, newest first", h.dead, api.Page[LogRow]{},
-			limit, cursor, webhook, eventType, since, until, responseCode, tenant),
+			limit, cursor, webhook, eventType, event, since, until, responseCode, errorKind, tenant),
 		read("/v1/stats", "Rates, percentiles and errors by the hour", h.stats, Stats{}, period, webhook, tenant),
-		read("/v1/events", "Events, newest first", h.events, api.Page[EventRow]{}, limit, cursor, eventType, since, until, tenant),
+		read("/v1/events", "Events, newest first", h.events, api.Page[EventRow]{},
+			limit, cursor, at("type", "exact event type"), eventType, since, until, at("q", "ids that begin so"), tenant),
 		read("/v1/events/{id}", "An event with its data and its deliveries", h.event, EventDetail{},
 			api.Param{Name: "tenant", Type: "string", Doc: "root key only: whose event; default when left out"}),
+		read("/v1/breakers", "Circuit breakers that are not closed", h.breakers, api.Page[BreakerRow]{},
+			limit, cursor, webhook, api.Param{Name: "all", Type: "boolean", Doc: "true: closed ones too"}, tenant),
+		read("/v1/audit", "Who changed what, newest first", h.audit, api.Page[AuditRow]{},
+			limit, cursor, at("since", "at or after, RFC 3339"), at("until", "before, RFC 3339"), at("actor", "id of the key, root, or hookstream"),
+			at("action", "for example webhook.update"), at("target", "id of what it was done to"), tenant),
 	}
 }
 
@@ -90,220 +101,27 @@ func (h *routes) reachable(handle func(http.ResponseWriter, *http.Request) error
 	}
 }
 
-// webhook is the endpoint of a request and its tenant, or a 404: a foreign
-// endpoint looks like one that does not exist.
-func (h *routes) webhook(r *http.Request, id string) (endpoint, tenant string, err error) {
-	endpoint = innerWebhookID(id)
-	tenant, err = tenantParam(api.PrincipalOf(r.Context()), r.URL.Query())
-	if err != nil {
-		return "", "", err
-	}
-	owner, ok := h.cfg.Owner(endpoint)
-	if !ok || tenant != "" && owner != tenant {
-		return "", "", api.NotFound("webhook", id)
-	}
-	return endpoint, owner, nil
-}
-
-func (h *routes) logs(w http.ResponseWriter, r *http.Request) error {
-	v := r.URL.Query()
-	if err := knownParams(v, "limit", "cursor", "status", "event_type", "since", "until", "response_code", "tenant"); err != nil {
-		return err
-	}
-	q, err := h.logQuery(v)
-	if err != nil {
-		return err
-	}
-	if q.WebhookID, q.Tenant, err = h.webhook(r, r.PathValue("id")); err != nil {
-		return err
-	}
-	return h.list(w, r, q)
-}
-
-func (h *routes) logQuery(v url.Values) (LogQuery, error) {
-	q, err := listParams(v)
-	if err != nil {
-		return q, err
-	}
-	if q.Status, err = statusParam(v); err != nil {
-		return q, err
-	}
-	q.ResponseCode, err = intParam(v, "response_code", 100, 599, 0)
-	return q, err
-}
-
-func (h *routes) list(w http.ResponseWriter, r *http.Request, q LogQuery) error {
+// list answers with one page. as_of is read before the rows, so that it never
+// promises too much.
+func list[T any](h *routes, w http.ResponseWriter, r *http.Request, query func(context.Context) (Page[T], error)) error {
 	asOf, err := h.asOf(r.Context())
 	if err != nil {
 		return err
 	}
-	page, err := h.store.Logs(r.Context(), q)
+	page, err := query(r.Context())
 	if err != nil {
 		return err
 	}
-	next, err := nextCursor(page.Next)
-	if err != nil {
-		return err
+	next := ""
+	if page.Next != nil {
+		if next, err = api.EncodeCursor(page.Next); err != nil {
+			return err
+		}
 	}
 	return api.WriteJSON(w, http.StatusOK, api.NewPage(page.Rows, next, asOf))
 }
 
-func nextCursor(c *Cursor) (string, error) {
-	if c == nil {
-		return "", nil
-	}
-	return api.EncodeCursor(c)
-}
-
-func (h *routes) delivery(w http.ResponseWriter, r *http.Request) error {
-	if err := knownParams(r.URL.Query(), "tenant"); err != nil {
-		return err
-	}
-	tenant, err := tenantParam(api.PrincipalOf(r.Context()), r.URL.Query())
-	if err != nil {
-		return err
-	}
-	d, ok, err := h.store.Delivery(r.Context(), tenant, innerDeliveryID(r.PathValue("id")))
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return api.NotFound("delivery", r.PathValue("id"))
-	}
-	return api.WriteJSON(w, http.StatusOK, d)
-}
-
-func (h *routes) retry(w http.ResponseWriter, r *http.Request) error {
-	if err := knownParams(r.URL.Query(), "tenant"); err != nil {
-		return err
-	}
-	tenant, err := tenantParam(api.PrincipalOf(r.Context()), r.URL.Query())
-	if err != nil {
-		return err
-	}
-	id := innerDeliveryID(r.PathValue("id"))
-	d, ok, err := h.store.Delivery(r.Context(), tenant, id)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return api.NotFound("delivery", r.PathValue("id"))
-	}
-	if owner, ok := h.cfg.Owner(d.WebhookID); !ok || owner != d.Tenant {
-		return api.Fail(http.StatusConflict, "webhook_deleted", "", "the webhook %q of this delivery is deleted; there is nowhere to deliver to", d.WebhookID)
-	}
-	made, err := h.store.Redeliver(r.Context(), d.Tenant, id, h.cfg.Payload, h.cfg.Publish)
-	if err != nil {
-		return err
-	}
-	return api.WriteJSON(w, http.StatusAccepted, made)
-}
-
-func (h *routes) dead(w http.ResponseWriter, r *http.Request) error {
-	v := r.URL.Query()
-	if err := knownParams(v, "limit", "cursor", "webhook_id", "event_type", "since", "until", "response_code", "tenant"); err != nil {
-		return err
-	}
-	q, err := h.logQuery(v)
-	if err != nil {
-		return err
-	}
-	q.Status = schemas.StateError
-	if q.WebhookID, q.Tenant, err = h.optionalWebhook(r, v); err != nil {
-		return err
-	}
-	return h.list(w, r, q)
-}
-
-// optionalWebhook is the webhook that a filter names, if any, and the tenant.
-func (h *routes) optionalWebhook(r *http.Request, v url.Values) (endpoint, tenant string, err error) {
-	if id := v.Get("webhook_id"); id != "" {
-		return h.webhook(r, id)
-	}
-	tenant, err = tenantParam(api.PrincipalOf(r.Context()), v)
-	return "", tenant, err
-}
-
-func (h *routes) stats(w http.ResponseWriter, r *http.Request) error {
-	v := r.URL.Query()
-	if err := knownParams(v, "period", "webhook_id", "tenant"); err != nil {
-		return err
-	}
-	period := v.Get("period")
-	if period == "" {
-		period = "24h"
-	}
-	if _, ok := periods[period]; !ok {
-		return badParam("period", "is %q; use 1h, 24h, 7d or 28d", period)
-	}
-	endpoint, tenant, err := h.optionalWebhook(r, v)
-	if err != nil {
-		return err
-	}
-	asOf, err := h.asOf(r.Context())
-	if err != nil {
-		return err
-	}
-	st, err := h.store.Stats(r.Context(), tenant, endpoint, period)
-	if err != nil {
-		return err
-	}
-	st.AsOf = asOf
-	return api.WriteJSON(w, http.StatusOK, st)
-}
-
-func (h *routes) events(w http.ResponseWriter, r *http.Request) error {
-	v := r.URL.Query()
-	if err := knownParams(v, "limit", "cursor", "event_type", "since", "until", "tenant"); err != nil {
-		return err
-	}
-	q, err := listParams(v)
-	if err != nil {
-		return err
-	}
-	if q.Tenant, err = tenantParam(api.PrincipalOf(r.Context()), v); err != nil {
-		return err
-	}
-	asOf, err := h.asOf(r.Context())
-	if err != nil {
-		return err
-	}
-	page, err := h.store.Events(r.Context(), q)
-	if err != nil {
-		return err
-	}
-	next, err := nextCursor(page.Next)
-	if err != nil {
-		return err
-	}
-	return api.WriteJSON(w, http.StatusOK, api.NewPage(page.Rows, next, asOf))
-}
-
-func (h *routes) event(w http.ResponseWriter, r *http.Request) error {
-	v := r.URL.Query()
-	if err := knownParams(v, "tenant"); err != nil {
-		return err
-	}
-	p := api.PrincipalOf(r.Context())
-	tenant, err := tenantParam(p, v)
-	if err != nil {
-		return err
-	}
-	if tenant == "" {
-		tenant = schemas.DefaultTenant // ids of events are a tenant's own
-	}
-	id := schemas.InnerID(r.PathValue("id"), schemas.EventPrefix, "event_")
-	d, ok, err := h.store.Event(r.Context(), tenant, id)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return api.NotFound("event", r.PathValue("id"))
-	}
-	return api.WriteJSON(w, http.StatusOK, d)
-}
-
-// asOf is read before the rows, so that it never promises too much.
+// asOf is the time up to which rows are complete.
 func (h *routes) asOf(ctx context.Context) (time.Time, error) {
 	if h.cfg.AsOf != nil {
 		if t, ok := h.cfg.AsOf(); ok {

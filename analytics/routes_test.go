@@ -178,7 +178,7 @@ func TestRoutes(t *testing.T) {
 	t.Run("log rows have exactly their fields", func(t *testing.T) {
 		_, body, _ := st.call(acmeKey, http.MethodGet, "/v1/dead?webhook_id=wh_0&limit=1")
 		row := body["data"].([]any)[0].(map[string]any)
-		want := strings.Fields("id event_id event_type webhook_id tenant url status attempts response_code error_kind error response_body duration_ms created_at last_attempt_at next_retry_at")
+		want := strings.Fields("id event_id event_type webhook_id tenant url status attempts response_code error_kind error response_body duration_ms slow created_at last_attempt_at next_retry_at")
 		for _, name := range want {
 			if _, ok := row[name]; !ok {
 				t.Errorf("%s is missing", name)

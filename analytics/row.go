@@ -25,6 +25,7 @@ type LogRow struct {
 	Error         string        `json:"error"`
 	ResponseBody  string        `json:"response_body"`
 	DurationMS    int64         `json:"duration_ms"`
+	Slow          bool          `json:"slow"` // it took longer than the profile's slow mark, and succeeded
 	CreatedAt     time.Time     `json:"created_at"`
 	LastAttemptAt *time.Time    `json:"last_attempt_at"` // null before the first attempt
 	NextRetryAt   *time.Time    `json:"next_retry_at"`   // null unless one is planned
@@ -121,7 +122,7 @@ func fold(records []record) LogRow {
 	}
 	row := LogRow{ID: top.delivery, EventID: top.event, EventType: top.eventType, WebhookID: top.endpoint, Tenant: top.tenant,
 		URL: top.url, Status: schemas.State(top.state), Attempts: attempts, ResponseCode: code(top.code), ErrorKind: top.errorKind,
-		Error: top.errorMessage, ResponseBody: top.body, DurationMS: int64(top.duration), CreatedAt: top.created.UTC(), LastAttemptAt: moment(last)}
+		Error: top.errorMessage, ResponseBody: top.body, DurationMS: int64(top.duration), Slow: top.slow, CreatedAt: top.created.UTC(), LastAttemptAt: moment(last)}
 	if row.Status == schemas.StatePending {
 		row.NextRetryAt = moment(top.next)
 	}

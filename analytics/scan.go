@@ -143,6 +143,9 @@ func (s *Store) candidates(ctx context.Context, sc scope, f filter, n int) ([]ke
 	if f.code > 0 {
 		a.and("response_code = ?", f.code)
 	}
+	if f.kind != "" {
+		a.and("error_kind = ?", f.kind)
+	}
 	var sql string
 	args := a.args
 	switch f.status {

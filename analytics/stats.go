@@ -34,6 +34,16 @@ type HourNumbers struct {
 	Numbers
 }
 
+// WebhookNumbers are the numbers of one webhook.
+type WebhookNumbers struct {
+	WebhookID string `json:"webhook_id"`
+	Tenant    string `json:"tenant"`
+	Numbers
+}
+
+// MaxStatsWebhooks bounds Stats.Webhooks.
+const MaxStatsWebhooks = 100
+
 // ErrorCount is how often attempts ended in one way other than success.
 type ErrorCount struct {
 	Status       schemas.State `json:"status"` // pending: it was retried
@@ -55,10 +65,12 @@ type Stats struct {
 	Period    string        `json:"period"`
 	Since     time.Time     `json:"since"` // a full hour
 	Total     Numbers       `json:"total"`
-	Hours     []HourNumbers `json:"hours"`  // hours without a row are left out
-	Errors    []ErrorCount  `json:"errors"` // most frequent first
-	ByHour    []HourErrors  `json:"errors_by_hour"`
-	AsOf      time.Time     `json:"as_of"`
+	Hours     []HourNumbers `json:"hours"` // hours without a row are left out
+	// Webhooks are those with most failed attempts first, at most MaxStatsWebhooks.
+	Webhooks []WebhookNumbers `json:"webhooks"`
+	Errors   []ErrorCount     `json:"errors"` // most frequent first
+	ByHour   []HourErrors     `json:"errors_by_hour"`
+	AsOf     time.Time        `json:"as_of"`
 }
 
 // Periods that statistics are made for.
@@ -76,7 +88,7 @@ func (s *Store) Stats(ctx context.Context, tenant, webhook, period string) (Stat
 		return Stats{}, fmt.Errorf("counting: period %q is none of 1h, 24h, 7d, 28d", period)
 	}
 	since := time.Now().UTC().Add(-length).Truncate(time.Hour)
-	st := Stats{Tenant: tenant, WebhookID: webhook, Period: period, Since: since, Hours: []HourNumbers{}, Errors: []ErrorCount{}, ByHour: []HourErrors{}}
+	st := Stats{Tenant: tenant, WebhookID: webhook, Period: period, Since: since, Hours: []HourNumbers{}, Webhooks: []WebhookNumbers{}, Errors: []ErrorCount{}, ByHour: []HourErrors{}}
 	where := &clause{}
 	where.and("toStartOfHour(attempted_at) >= toDateTime(?, 'UTC')", since.Unix())
 	if tenant != "" {
@@ -102,6 +114,9 @@ func (s *Store) Stats(ctx context.Context, tenant, webhook, period string) (Stat
 	})
 	if err != nil {
 		return Stats{}, fmt.Errorf("counting attempts by hour: %w", err)
+	}
+	if st.Webhooks, err = s.webhookNumbers(ctx, where); err != nil {
+		return Stats{}, err
 	}
 	where.and("state != 'success'")
 	err = s.query(ctx, `SELECT toStartOfHour(attempted_at) AS hour, toString(state), toString(error_kind), response_code, count()
@@ -131,6 +146,22 @@ func (s *Store) Stats(ctx context.Context, tenant, webhook, period string) (Stat
 	}
 	slices.SortStableFunc(st.Errors, func(a, b ErrorCount) int { return int(b.Count - a.Count) })
 	return st, nil
+}
+
+func (s *Store) webhookNumbers(ctx context.Context, where *clause) ([]WebhookNumbers, error) {
+	out := []WebhookNumbers{}
+	err := s.query(ctx, fmt.Sprintf(`SELECT toString(tenant_id), toString(endpoint_id), %s FROM hookstream.attempts WHERE %s AND endpoint_id != ''
+		GROUP BY tenant_id, endpoint_id ORDER BY countIf(attempt_no > 0) - countIf(state = 'success') DESC, countIf(attempt_no > 0) DESC, endpoint_id LIMIT %d`,
+		numbersSQL, where, MaxStatsWebhooks), where.args, func(r driver.Rows) error {
+		var w WebhookNumbers
+		err := scanNumbers(r, &w.Numbers, &w.Tenant, &w.WebhookID)
+		out = append(out, w)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("counting attempts by webhook: %w", err)
+	}
+	return out, nil
 }
 
 func scanNumbers(r driver.Rows, n *Numbers, first ...any) error {
