@@ -23,6 +23,7 @@ type TailConfig struct {
 	Options []kgo.Opt             // producer.Options; kprom and the like may follow
 	Topic   string                // every partition of it, new ones included
 	Apply   func(*schemas.Record) // in offset order per partition, from one goroutine; the record is its own
+	Since   time.Duration         // read only what is at most this old at the start; 0: everything
 	Log     *slog.Logger          // nil: silent
 }
 
@@ -33,6 +34,8 @@ func (c TailConfig) Validate() error {
 		return errors.New("tail: topic is empty; name one")
 	case c.Apply == nil:
 		return errors.New("tail: apply is nil; give the function that takes the records")
+	case c.Since < 0:
+		return fmt.Errorf("tail: since is %v; give 0 (everything) or more", c.Since)
 	}
 	return nil
 }
@@ -129,6 +132,32 @@ func (t *Tail) advance(to map[int32]int64) {
 	}
 }
 
+// skipTo counts as applied what is older than since (Unix ms), for nothing of it
+// will come. It tries until it is told, and is false when ctx ended first.
+func (t *Tail) skipTo(ctx context.Context, client *kgo.Client, since int64) bool {
+	for {
+		starts, err := kadm.NewClient(client).ListOffsetsAfterMilli(ctx, since, t.cfg.Topic)
+		if err == nil {
+			err = starts.Error()
+		}
+		if err == nil {
+			to := map[int32]int64{}
+			starts.Each(func(o kadm.ListedOffset) { to[o.Partition] = o.Offset })
+			t.advance(to)
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		t.cfg.Log.Warn("looking for where to start, trying again", "topic", t.cfg.Topic, "err", err)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
 // Run reads until ctx ends (then nil) or the topic can no longer be trusted:
 // records that were there are lost (kgo.ErrDataLoss), the topic was recreated,
 // or reading it is not allowed. It runs once.
@@ -147,9 +176,13 @@ func (t *Tail) Run(ctx context.Context) (err error) {
 	if err := t.cfg.Validate(); err != nil {
 		return err
 	}
+	start, since := kgo.NewOffset().AtStart(), time.Now().Add(-t.cfg.Since).UnixMilli()
+	if t.cfg.Since > 0 {
+		start = start.AfterMilli(since)
+	}
 	client, err := kgo.NewClient(append(t.cfg.Options[:len(t.cfg.Options):len(t.cfg.Options)],
 		kgo.ConsumeTopics(t.cfg.Topic),
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeStartOffset(start),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.MetadataMaxAge(30*time.Second), // new partitions show within this
@@ -159,6 +192,9 @@ func (t *Tail) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("opening kafka tail: %w", err)
 	}
 	defer client.Close()
+	if t.cfg.Since > 0 && !t.skipTo(ctx, client, since) {
+		return nil
+	}
 	ctx, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
