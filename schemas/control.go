@@ -19,7 +19,8 @@ const (
 type Control struct {
 	Action     string `json:"action"`
 	EndpointID string `json:"endpoint"`
-	At         int64  `json:"at"` // Unix ms; a dispatcher may ignore what is old
+	At         int64  `json:"at"`                     // Unix ms; a dispatcher may ignore what is old
+	Disabled   bool   `json:"was_disabled,omitempty"` // enable: hookstream itself had disabled it
 }
 
 // Record writes the order into the endpoint's slot.

@@ -25,7 +25,7 @@ const (
 	KindTest      = "test"
 	KindReplay    = "replay"
 	KindChallenge = "challenge"
-	KindNotice    = "notice"
+	KindNotice    = "notice" // a profile's announcement of a retry: tried once
 )
 
 // Event is what happened, for one tenant. Data is the publisher's bytes,
@@ -133,7 +133,7 @@ func ParseEvent(source EventSource, rec *Record) (Event, error) {
 		ev.Trace = t
 	}
 	ev.Kind = KindEvent
-	if k, ok := rec.Header(HdrKind); ok && (k == KindTest || k == KindReplay || k == KindChallenge || k == KindNotice) {
+	if k, ok := rec.Header(HdrKind); ok && (k == KindTest || k == KindReplay || k == KindChallenge || k == KindNotice || k == KindSystem) {
 		ev.Kind = k
 		ev.ReplayOf, _ = rec.Header(HdrReplayOf)
 		ev.ReplayID, _ = rec.Header(HdrReplayID)

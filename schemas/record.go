@@ -63,7 +63,7 @@ const (
 	HdrEnqueued  = "hs-enq"       // when a tier took the record, Unix ms
 	HdrProfile   = "hs-profile"   // profile name, from fan-out on
 	HdrVersion   = "hs-pver"      // profile version, from fan-out on
-	HdrKind      = "hs-kind"      // event, test, replay, challenge, notice
+	HdrKind      = "hs-kind"      // event, test, replay, challenge, notice, system
 	HdrReplayOf  = "hs-replay"    // the delivery that this one repeats
 	HdrReplayID  = "hs-replay-id" // makes the delivery id of a replay or test its own
 	HdrSource    = "hs-src"       // topic/partition/offset of the event's record
