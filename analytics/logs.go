@@ -75,7 +75,8 @@ func (s *Store) Logs(ctx context.Context, q LogQuery) (LogPage, error) {
 type window struct{ lo, hi int64 }
 
 // windows cut what is asked for into the newest hour, the day before it, the
-// week before that, the month before that, and the rest, newest first.
+// week before that, the month before that, and the rest, newest first. An
+// event's id needs no cutting: its index says where it is.
 func windows(q LogQuery, now time.Time) []window {
 	const hour = 60 * 60 * 1000
 	const day = 24 * hour
@@ -91,6 +92,9 @@ func windows(q LogQuery, now time.Time) []window {
 	}
 	if !q.Since.IsZero() {
 		lo = clampMillis(q.Since.UnixMilli())
+	}
+	if q.EventID != "" || q.EventPrefix != "" {
+		return []window{{lo, hi}}
 	}
 	var out []window
 	for _, back := range []int64{hour, day, 7 * day, 30 * day} {
