@@ -126,6 +126,10 @@ func (s *schemaSet) collect(t reflect.Type, properties object, required *[]strin
 			s.collect(f.Type, properties, required)
 			continue
 		}
+		if f.Anonymous && tag == "" && f.Type.Kind() == reflect.Pointer && f.Type.Elem().Kind() == reflect.Struct {
+			s.collect(f.Type.Elem(), properties, &[]string{}) // its fields are there only where it is
+			continue
+		}
 		if !f.IsExported() || tag == "-" {
 			continue
 		}

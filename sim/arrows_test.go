@@ -25,6 +25,7 @@ func arrows() map[string][]string {
 		"consumer":           {"schemas", "api", "producer"},
 		"analytics":          {"schemas", "api", "producer", "consumer"},
 		"inbound":            {"schemas", "api", "producer", "consumer"},
+		"products/smartcv":   {"schemas", "api", "delivery/endpoint", "analytics"},
 		"internal/devstack":  {"schemas"},
 		"internal/kafkatest": {"schemas"},
 		"internal/receiver":  {"schemas"},

@@ -121,7 +121,11 @@ func (n *node) routes() ([]api.Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	routes := append(intake.Routes(), n.registry.Routes()...)
+	products, err := n.productRoutes()
+	if err != nil {
+		return nil, err
+	}
+	routes := append(append(intake.Routes(), n.registry.Routes()...), products...)
 	if n.store != nil {
 		routes = append(routes, n.store.Routes(analytics.RoutesConfig{Owner: n.registry.Owner, Payload: n.payload, Publish: n.publish, AsOf: n.asOf, Log: n.log})...)
 	}

@@ -30,7 +30,10 @@ func (n *node) newServer() (*server, error) {
 	}
 	c := api.DefaultConfig()
 	c.Routes, c.RootKey, c.Authenticate, c.Log = routes, n.cfg.APIKey, n.registry.Authenticate, n.log
-	c.Rate, c.Burst = n.cfg.APIRate, n.cfg.APIBurst
+	c.Rate, c.Burst, c.Shapes = n.cfg.APIRate, n.cfg.APIBurst, productShapes()
+	if c.Sessions, err = n.sessions(); err != nil {
+		return nil, err
+	}
 	mux, err := api.NewMux(c)
 	if err != nil {
 		return nil, err
