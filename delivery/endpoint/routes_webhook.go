@@ -30,6 +30,7 @@ func (r *Registry) webhookRoutes() []api.Route {
 			Doc: api.Doc{Summary: "Send a test delivery", Tag: tag, Request: TestRequest{}, Response: TestReceipt{}, Status: http.StatusAccepted}},
 		{Method: http.MethodPost, Pattern: "/v1/webhooks/{id}/test", Auth: api.Key, Handle: r.handleTest,
 			Doc: api.Doc{Summary: "Send a test delivery to this webhook", Tag: tag, Request: TestRequest{}, Response: TestReceipt{}, Status: http.StatusAccepted}},
+		r.signatureRoute(),
 	}
 }
 
