@@ -53,9 +53,11 @@ func (n *index) subscriptions(x *entry, change func([]*entry, *entry) []*entry) 
 	types := x.types()
 	if len(types) == 0 || slices.Contains(types, "*") {
 		n.everyone = change(n.everyone, x)
-		return
 	}
 	for _, t := range types {
+		if t == "*" {
+			continue // what it names beside it still counts for named
+		}
 		lists, key := &n.exact, t
 		if base, ok := strings.CutSuffix(t, ".*"); ok {
 			lists, key = &n.prefix, base
@@ -73,10 +75,15 @@ func (n *index) subscriptions(x *entry, change func([]*entry, *entry) []*entry) 
 }
 
 // find lists who takes a type, each once, in the order of their creation.
-func (n *index) find(eventType string) []*entry {
-	found := slices.Concat(n.everyone, n.exact[eventType])
+func (n *index) find(eventType string) []*entry { return n.collect(n.everyone, eventType) }
+
+// named is find without those that take the type only because they take all.
+func (n *index) named(eventType string) []*entry { return n.collect(nil, eventType) }
+
+func (n *index) collect(everyone []*entry, eventType string) []*entry {
+	found := slices.Concat(everyone, n.exact[eventType])
 	lists := 0
-	if len(n.everyone) > 0 {
+	if len(everyone) > 0 {
 		lists++
 	}
 	if len(n.exact[eventType]) > 0 {

@@ -17,7 +17,8 @@ import (
 // Match lists the endpoints of the event's tenant that it is for, in the order
 // of their creation; one that gets nothing has its reason in Skip. An event
 // with a callback URL makes its implicit endpoint first; an error means that
-// this write failed and the event has to be matched again.
+// this write failed and the event has to be matched again. An event that
+// hookstream made itself is for those only that name its type.
 func (r *Registry) Match(ctx context.Context, ev *schemas.Event) ([]schemas.Match, error) {
 	if ev.CallbackURL != "" {
 		return r.matchCallback(ctx, ev)
@@ -35,7 +36,11 @@ func (r *Registry) Match(ctx context.Context, ev *schemas.Event) ([]schemas.Matc
 	if t == nil {
 		return nil, nil
 	}
-	found := t.index.find(ev.Type)
+	find := t.index.find
+	if schemas.ByName(ev.Kind) {
+		find = t.index.named
+	}
+	found := find(ev.Type)
 	matches := make([]schemas.Match, 0, len(found))
 	for _, x := range found {
 		m, knows := r.match(x, ev)

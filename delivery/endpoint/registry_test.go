@@ -40,7 +40,11 @@ func (m *model) standing(e *schemas.Endpoint) endpoint.Standing {
 func (m *model) match(ev *schemas.Event) []schemas.Match {
 	var found []schemas.Endpoint
 	for _, e := range m.rows {
-		if e.Tenant != ev.Tenant || ev.EndpointID != "" && e.ID != ev.EndpointID || ev.EndpointID == "" && (e.Callback || !e.Matches(ev.Type)) {
+		takes := e.Matches(ev.Type)
+		if ev.Kind == schemas.KindSystem || ev.Kind == schemas.KindNotice {
+			takes = schemas.NamesType(e.Events, ev.Type)
+		}
+		if e.Tenant != ev.Tenant || ev.EndpointID != "" && e.ID != ev.EndpointID || ev.EndpointID == "" && (e.Callback || !takes) {
 			continue
 		}
 		found = append(found, e)
@@ -122,9 +126,14 @@ func TestRegistryModel(t *testing.T) {
 				m.rows[id] = e
 			}
 			for _, tenant := range []string{"t1", "t2"} {
-				for _, kind := range []string{schemas.KindEvent, schemas.KindTest} {
+				for _, kind := range []string{schemas.KindEvent, schemas.KindTest, schemas.KindSystem} {
 					for _, eventType := range []string{"a", "a.b", "a.b.c", "b", "b.x", "c", "ab"} {
 						compare(t, r, m, &schemas.Event{ID: "e", Tenant: tenant, Type: eventType, Kind: kind})
+						named := m.match(&schemas.Event{Tenant: tenant, Type: eventType, Kind: schemas.KindSystem})
+						want := slices.ContainsFunc(named, func(x schemas.Match) bool { return x.Skip == "" })
+						if r.Wants(tenant, eventType) != want {
+							t.Fatalf("wants %s of %s: %v; %+v", eventType, tenant, !want, m.rows)
+						}
 					}
 					compare(t, r, m, &schemas.Event{ID: "e", Tenant: tenant, Type: "zzz", Kind: kind, EndpointID: id})
 				}

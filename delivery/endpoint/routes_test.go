@@ -295,7 +295,7 @@ func TestDisabledIsEnabledByItsOwner(t *testing.T) {
 		t.Fatal(r.text)
 	}
 	last := l.records[len(l.records)-1]
-	if c, err := schemas.ParseControl(&last); err != nil || c.Action != schemas.ControlEnable || c.EndpointID != id {
+	if c, err := schemas.ParseControl(&last); err != nil || c.Action != schemas.ControlEnable || c.EndpointID != id || !c.Disabled {
 		t.Errorf("%+v %v", c, err)
 	}
 	l.registry.Apply(&rec) // the status of the older version comes late

@@ -145,7 +145,7 @@ func (r *Registry) rowNow(id string) (schemas.Endpoint, Standing, bool) {
 // follow tells the dispatcher what a change asks of it.
 func (r *Registry) follow(ctx context.Context, row *schemas.Endpoint, before Standing, wasVerified bool) error {
 	if row.Active && (before == Disabled || before == Inactive) {
-		if err := r.order(ctx, schemas.ControlEnable, row.ID); err != nil {
+		if err := r.orderOf(ctx, schemas.Control{Action: schemas.ControlEnable, EndpointID: row.ID, Disabled: before == Disabled}); err != nil {
 			return err
 		}
 	}

@@ -129,7 +129,11 @@ func (r *Registry) putTenant(ctx context.Context, row *schemas.Tenant) error {
 
 // order tells the dispatcher that owns an endpoint to do something.
 func (r *Registry) order(ctx context.Context, action, id string) error {
-	c := schemas.Control{Action: action, EndpointID: id, At: time.Now().UnixMilli()}
+	return r.orderOf(ctx, schemas.Control{Action: action, EndpointID: id})
+}
+
+func (r *Registry) orderOf(ctx context.Context, c schemas.Control) error {
+	c.At = time.Now().UnixMilli()
 	rec, err := c.Record(r.cfg.Topology)
 	if err != nil {
 		return err
