@@ -161,13 +161,14 @@ func (r *Registry) Delete(ctx context.Context, by api.Principal, id, ifMatch str
 	})
 }
 
-// tombstones remove an endpoint, its status first: should the second write
+// tombstones remove an endpoint, the rows beside it first: should a later write
 // fail, the endpoint is still there to be deleted again.
 func (r *Registry) tombstones(id string) []schemas.Record {
-	return []schemas.Record{
-		schemas.EndpointTombstone(r.cfg.Topology, id+schemas.StatusKeySuffix),
-		schemas.EndpointTombstone(r.cfg.Topology, id),
+	records := r.beside(id)
+	if o, ok := r.Outline(id); ok && !o.Callback {
+		records = records[:1] // uses are recorded of callback endpoints only
 	}
+	return append(records, schemas.EndpointTombstone(r.cfg.Topology, id))
 }
 
 // visible is the entry that a caller may see: its own tenant's, or any for

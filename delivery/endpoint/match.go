@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -24,17 +23,30 @@ func (r *Registry) Match(ctx context.Context, ev *schemas.Event) ([]schemas.Matc
 		return r.matchCallback(ctx, ev)
 	}
 	if ev.EndpointID != "" {
-		m, ok := r.matchOne(ev, r.innerID(ev.EndpointID))
-		if !ok {
-			return nil, nil
+		id := r.innerID(ev.EndpointID)
+		if err := r.touch(ctx, id); err != nil {
+			return nil, err
 		}
-		return []schemas.Match{m}, nil
+		return one(r.matchOne(ev, id)), nil
 	}
+	return r.subscribed(ev), nil
+}
+
+// one is a list of a match, if there is one.
+func one(m schemas.Match, ok bool) []schemas.Match {
+	if !ok {
+		return nil
+	}
+	return []schemas.Match{m}
+}
+
+// subscribed lists the endpoints whose subscriptions have the event's type.
+func (r *Registry) subscribed(ev *schemas.Event) []schemas.Match {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	t := r.tenants[ev.Tenant]
 	if t == nil {
-		return nil, nil
+		return nil
 	}
 	find := t.index.find
 	if schemas.ByName(ev.Kind) {
@@ -48,7 +60,7 @@ func (r *Registry) Match(ctx context.Context, ev *schemas.Event) ([]schemas.Matc
 			matches = append(matches, m)
 		}
 	}
-	return matches, nil
+	return matches
 }
 
 // matchOne is a match for an event that names its endpoint: whatever that
@@ -77,15 +89,21 @@ func (r *Registry) match(x *entry, ev *schemas.Event) (m schemas.Match, knows bo
 	return m, p.Knows(ev.Type)
 }
 
-// Check judges an event's data by the rules of every endpoint that it would go
-// to now: a 422 problem naming the endpoint and the field. It writes nothing.
-func (r *Registry) Check(ctx context.Context, ev *schemas.Event) error {
-	matches := []schemas.Match{{Profile: ev.Profile}}
-	if ev.CallbackURL == "" {
-		var err error
-		if matches, err = r.Match(ctx, ev); err != nil {
-			return err
-		}
+// Check judges an event by what its tenant asks of event types, and its data by
+// the rules of every endpoint that it would go to now: a 422 problem naming the
+// event type or the endpoint, and the field. It writes nothing.
+func (r *Registry) Check(_ context.Context, ev *schemas.Event) error {
+	if fault := r.typeFault(ev.Tenant, ev.Type, ev.Profile, ev.Data); fault != nil {
+		return fault.problem()
+	}
+	var matches []schemas.Match
+	switch {
+	case ev.CallbackURL != "":
+		matches = []schemas.Match{{Profile: ev.Profile}}
+	case ev.EndpointID != "":
+		matches = one(r.matchOne(ev, r.innerID(ev.EndpointID)))
+	default:
+		matches = r.subscribed(ev)
 	}
 	bodies := map[string][]byte{} // by profile: what has passed its rules
 	for _, m := range matches {
@@ -147,59 +165,6 @@ func invalidData(m schemas.Match, err error) error {
 		detail = fmt.Sprintf("webhook %s (profile %s): %s", m.EndpointID, m.Profile, detail)
 	}
 	return api.Fail(http.StatusUnprocessableEntity, "invalid_data", "data", "%s", detail)
-}
-
-// matchCallback finds or makes the implicit endpoint of a callback URL. An
-// unknown profile matches nothing: there is no way to send under it.
-func (r *Registry) matchCallback(ctx context.Context, ev *schemas.Event) ([]schemas.Match, error) {
-	p, ok := r.cfg.Profiles.Get(ev.Profile)
-	if !ok {
-		r.cfg.Log.Warn("event names an unknown profile for its callback URL", "event", ev.ID, "tenant", ev.Tenant, "profile", ev.Profile)
-		return nil, nil
-	}
-	normal, err := NormalizeURL(ev.CallbackURL)
-	if err != nil {
-		return nil, nil // the event's own check refused it before
-	}
-	id := schemas.CallbackEndpointID(ev.Tenant, ev.Profile, normal)
-	if m, ok := r.matchOne(ev, id); ok {
-		return []schemas.Match{m}, nil
-	}
-	err = r.change(ctx, id, func(ctx context.Context) error {
-		if _, ok := r.matchOne(ev, id); ok {
-			return nil
-		}
-		if _, err := r.needTenantSecret(ctx, ev.Tenant, actorSelf); err != nil {
-			return err
-		}
-		now := stamp()
-		row := schemas.Endpoint{ID: id, Tenant: ev.Tenant, Version: 1, URL: normal, Profile: p.Name(), Events: []string{"*"},
-			Active: true, Verified: true, SkipVerification: true, Callback: true, CreatedAt: now, UpdatedAt: now}
-		return r.putEndpoint(ctx, &row)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("making the endpoint of a callback URL: %w", err)
-	}
-	return []schemas.Match{{EndpointID: id, Profile: p.Name(), ProfileVersion: p.Version()}}, nil
-}
-
-// NormalizeURL is the form under which a callback URL has one endpoint: scheme
-// and host in lower case, no default port, no fragment, a path of at least "/".
-func NormalizeURL(raw string) (string, error) {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "", fmt.Errorf("reading URL: %w", err)
-	}
-	u.Scheme = strings.ToLower(u.Scheme)
-	u.Host = strings.ToLower(u.Host)
-	if port := u.Port(); port == "443" && u.Scheme == "https" || port == "80" && u.Scheme == "http" {
-		u.Host = strings.TrimSuffix(u.Host, ":"+port)
-	}
-	u.Fragment, u.RawFragment = "", ""
-	if u.Path == "" {
-		u.Path = "/"
-	}
-	return u.String(), nil
 }
 
 // stamp is the time of a row: whole milliseconds, as rows keep it.

@@ -29,6 +29,7 @@ type Config struct {
 	Notice   func(schemas.Notice)                        // audit
 	Log      *slog.Logger
 	Overlap  time.Duration // how long a rotated secret signs on, unless asked otherwise; 0: DefaultOverlap
+	Idle     time.Duration // how long the endpoint of a callback URL is kept without an event; 0: DefaultIdle
 
 	// Challenged says whether webhooks of a profile have to pass a challenge
 	// before they get events; nil: none has to.
@@ -65,6 +66,9 @@ func (c Config) Validate() error {
 	if c.Overlap < 0 {
 		return errors.New("registry: Overlap is negative; give a time, or 0 for 24 h")
 	}
+	if c.Idle != 0 && c.Idle < minIdle {
+		return fmt.Errorf("registry: Idle is %s; give %s or more, so that retries of a delivery find their endpoint, or 0 for 30 days", c.Idle, minIdle)
+	}
 	if err := c.Topology.Validate(); err != nil {
 		return fmt.Errorf("registry: %w", err)
 	}
@@ -82,7 +86,9 @@ type Registry struct {
 	endpoints map[string]*entry
 	tenants   map[string]*tenant
 	keys      map[keyHash]*tenant
-	foreign   map[string]bool // master keys that rows name and this node has not, each reported once
+	foreign   map[string]bool  // master keys that rows name and this node has not, each reported once
+	used      map[string]int64 // callback endpoints: the last use that is on record, Unix microseconds
+	rowless   map[string]bool  // callback endpoints that were used just before their row went: it has to be written again
 }
 
 // NewRegistry makes an empty registry.
@@ -93,7 +99,11 @@ func NewRegistry(cfg Config) (*Registry, error) {
 	if cfg.Overlap == 0 {
 		cfg.Overlap = DefaultOverlap
 	}
-	r := &Registry{cfg: cfg, locks: newStripes(), endpoints: map[string]*entry{}, tenants: map[string]*tenant{}, keys: map[keyHash]*tenant{}, foreign: map[string]bool{}}
+	if cfg.Idle == 0 {
+		cfg.Idle = DefaultIdle
+	}
+	r := &Registry{cfg: cfg, locks: newStripes(), endpoints: map[string]*entry{}, tenants: map[string]*tenant{}, keys: map[keyHash]*tenant{}, foreign: map[string]bool{},
+		used: map[string]int64{}, rowless: map[string]bool{}}
 	for _, name := range cfg.Profiles.Names() {
 		p, ok := cfg.Profiles.Get(name)
 		if !ok {
@@ -114,13 +124,21 @@ func (r *Registry) Apply(rec *schemas.Record) {
 	var err error
 	switch rec.Topic {
 	case r.cfg.Topology.EndpointsTopic():
-		if id, ok := strings.CutSuffix(string(rec.Key), schemas.StatusKeySuffix); ok {
+		id, of, _ := strings.Cut(string(rec.Key), "#")
+		switch "#" + of {
+		case schemas.StatusKeySuffix:
 			err = r.applyStatus(id, rec)
-		} else {
-			err = r.applyEndpoint(id, rec)
+		case schemas.UseKeySuffix:
+			err = r.applyUse(id, rec)
+		default:
+			err = r.applyEndpoint(string(rec.Key), rec)
 		}
 	case r.cfg.Topology.TenantsTopic():
-		err = r.applyTenant(string(rec.Key), rec)
+		if owner, eventType, ok := schemas.ParseTenantTypeKey(string(rec.Key)); ok {
+			err = r.applyType(owner, eventType, rec)
+		} else {
+			err = r.applyTenant(owner, rec)
+		}
 	default:
 		err = fmt.Errorf("topic %s is none of the registry's", rec.Topic)
 	}
@@ -145,20 +163,27 @@ func (r *Registry) applyEndpoint(id string, rec *schemas.Record) error {
 	defer r.mu.Unlock()
 	old := r.endpoints[id]
 	if old != nil {
+		if x == nil && r.outlives(old, rec) {
+			return nil
+		}
 		t := r.tenants[old.tenant.Value()]
 		if !old.flags.has(isCallback) {
 			t.index.remove(old)
+			t.count(old.profile, -1)
 		}
 		t.endpoints--
 		r.dropIfEmpty(t)
 	}
+	delete(r.rowless, id)
 	if x == nil {
 		delete(r.endpoints, id)
+		delete(r.used, id)
 		return nil
 	}
 	t := r.tenantOf(x.tenant.Value())
 	if !x.flags.has(isCallback) {
 		t.index.add(x)
+		t.count(x.profile, 1)
 	}
 	t.endpoints++
 	r.endpoints[id] = x

@@ -90,6 +90,7 @@ func TestRegistryModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		l.registry = r // old callback endpoints put their use on record
 		m := &model{rows: map[string]schemas.Endpoint{}, statuses: map[string]schemas.EndpointStatus{}}
 		apply := func(rec schemas.Record, err error) {
 			if err != nil {

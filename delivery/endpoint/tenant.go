@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"unique"
 
 	"github.com/hookstream/hookstream/api"
 	"github.com/hookstream/hookstream/schemas"
@@ -17,7 +18,19 @@ type tenant struct {
 	id        string
 	row       *schemas.Tenant
 	index     index
-	endpoints int // callback ones included
+	endpoints int                           // callback ones included
+	profiles  map[unique.Handle[string]]int // of the webhooks, and how many have it
+	types     map[string]*eventType         // its own event types
+}
+
+// count adds a webhook's profile, or takes it away.
+func (t *tenant) count(profile unique.Handle[string], n int) {
+	if t.profiles == nil {
+		t.profiles = map[unique.Handle[string]]int{}
+	}
+	if t.profiles[profile] += n; t.profiles[profile] == 0 {
+		delete(t.profiles, profile)
+	}
 }
 
 type keyHash [sha256.Size]byte
@@ -33,7 +46,7 @@ func (r *Registry) tenantOf(id string) *tenant {
 }
 
 func (r *Registry) dropIfEmpty(t *tenant) {
-	if t.row == nil && t.endpoints == 0 {
+	if t.row == nil && t.endpoints == 0 && len(t.types) == 0 {
 		delete(r.tenants, t.id)
 	}
 }

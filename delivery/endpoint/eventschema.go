@@ -1,0 +1,207 @@
+package endpoint
+
+// JSON Schemas of event types: compiled under bounds, so that no schema and no
+// event can keep a publisher or a dispatcher busy.
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+)
+
+// Bounds of schemas and of the data that they are asked about.
+const (
+	maxSchemaBytes = 32 << 10
+	maxSampleBytes = 32 << 10
+	maxDataDepth   = 64   // of data that a schema judges
+	maxPattern     = 1000 // instructions of a compiled regular expression
+	maxExponent    = 400  // of a number: what is beyond a double's range only costs memory
+)
+
+const draft2020 = "https://json-schema.org/draft/2020-12/schema"
+
+// schemaURL is the base of a schema that gives itself none. Nothing is loaded
+// from it.
+const schemaURL = "urn:hookstream:event-type"
+
+// dataSchema judges the data of events. It is safe for concurrent use.
+type dataSchema struct{ schema *jsonschema.Schema }
+
+// noLoader refuses every schema that is not in the document itself.
+type noLoader struct{}
+
+func (noLoader) Load(url string) (any, error) {
+	return nil, fmt.Errorf("refers to %.200q; a schema may refer to its own parts only: put the other one under $defs", url)
+}
+
+// compileSchema reads a JSON Schema 2020-12. Its error is the reason in words.
+func compileSchema(text []byte) (*dataSchema, error) {
+	doc, err := decodeData(text)
+	if err != nil {
+		return nil, err
+	}
+	object, ok := doc.(map[string]any)
+	if !ok {
+		return nil, errors.New("has to be a JSON object")
+	}
+	if dialect, has := object["$schema"]; has && dialect != draft2020 && dialect != draft2020+"#" {
+		return nil, fmt.Errorf("$schema is %.100q; leave it out or give %s", fmt.Sprint(dialect), draft2020)
+	}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	c.UseLoader(noLoader{})
+	c.UseRegexpEngine(boundedRegexp)
+	if err := c.AddResource(schemaURL, doc); err != nil {
+		return nil, err
+	}
+	schema, err := c.Compile(schemaURL)
+	if err != nil {
+		return nil, errors.New(compileReason(err))
+	}
+	if err := checkWork(schema); err != nil {
+		return nil, err
+	}
+	return &dataSchema{schema}, nil
+}
+
+// compileReason is the library's error in one line.
+func compileReason(err error) string {
+	var load *jsonschema.LoadURLError
+	if errors.As(err, &load) {
+		return load.Err.Error()
+	}
+	var invalid *jsonschema.ValidationError
+	if errors.As(err, &invalid) {
+		pointer, reason := firstFault(invalid)
+		return fmt.Sprintf("is no JSON Schema: at %q: %s", pointer, reason)
+	}
+	return strings.ReplaceAll(err.Error(), schemaURL, "")
+}
+
+// boundedRegexp compiles a pattern. Go's expressions take linear time, so their
+// size bounds what they cost; they have no look-around.
+func boundedRegexp(text string) (jsonschema.Regexp, error) {
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	prog, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return nil, err
+	}
+	if len(prog.Inst) > maxPattern {
+		return nil, fmt.Errorf("pattern %.100q is too costly; write it with smaller repetitions", text)
+	}
+	return regexp.Compile(text)
+}
+
+// check says where data does not satisfy the schema, as a JSON pointer, and
+// why; an empty reason is a pass.
+func (s *dataSchema) check(data []byte) (pointer, reason string) {
+	doc, err := decodeData(data)
+	if err != nil {
+		return "", err.Error()
+	}
+	err = s.schema.Validate(doc)
+	if err == nil {
+		return "", ""
+	}
+	var invalid *jsonschema.ValidationError
+	if !errors.As(err, &invalid) {
+		return "", err.Error()
+	}
+	return firstFault(invalid)
+}
+
+// firstFault is the first of the faults by place and text: the library finds
+// them in a random order.
+func firstFault(err *jsonschema.ValidationError) (pointer, reason string) {
+	type fault struct{ pointer, reason string }
+	var faults []fault
+	var walk func(e *jsonschema.ValidationError)
+	walk = func(e *jsonschema.ValidationError) {
+		switch e.ErrorKind.(type) {
+		case *kind.Schema, *kind.Group, *kind.Reference, *kind.AllOf:
+			for _, cause := range e.Causes {
+				walk(cause)
+			}
+			return
+		}
+		f := fault{reason: "does not satisfy the schema"}
+		for _, step := range e.InstanceLocation {
+			f.pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(step)
+		}
+		if unit := e.BasicOutput(); unit.Error != nil {
+			f.reason = unit.Error.String()
+		}
+		faults = append(faults, f)
+	}
+	walk(err)
+	if len(faults) == 0 {
+		return "", "does not satisfy the schema"
+	}
+	slices.SortFunc(faults, func(a, b fault) int { return strings.Compare(a.pointer+"\x00"+a.reason, b.pointer+"\x00"+b.reason) })
+	first := faults[0]
+	if len(first.reason) > 300 {
+		first.reason = strings.ToValidUTF8(first.reason[:300], "") + "…"
+	}
+	if n := len(faults) - 1; n > 0 {
+		first.reason += fmt.Sprintf(" (and %d more)", n)
+	}
+	return first.pointer, first.reason
+}
+
+// decodeData reads JSON with its numbers as they are written.
+func decodeData(data []byte) (any, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, errors.New("is not valid JSON")
+	}
+	if _, err := d.Token(); err == nil || d.More() {
+		return nil, errors.New("is more than one JSON value")
+	}
+	return v, checkData(v, maxDataDepth)
+}
+
+// checkData refuses what costs more to judge than it can mean.
+func checkData(v any, depth int) error {
+	if depth == 0 {
+		return fmt.Errorf("is nested deeper than %d levels", maxDataDepth)
+	}
+	switch v := v.(type) {
+	case json.Number:
+		i := strings.IndexAny(string(v), "eE")
+		if i < 0 {
+			i = len(v)
+		} else if n, err := strconv.Atoi(string(v[i+1:])); err != nil || n > maxExponent || n < -maxExponent {
+			return fmt.Errorf("has the number %.40s, whose exponent is beyond %d", v, maxExponent)
+		}
+		if i > maxExponent {
+			return fmt.Errorf("has a number of more than %d digits", maxExponent)
+		}
+	case []any:
+		for _, e := range v {
+			if err := checkData(e, depth-1); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		for _, e := range v {
+			if err := checkData(e, depth-1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

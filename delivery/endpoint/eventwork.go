@@ -1,0 +1,142 @@
+package endpoint
+
+// How much work a schema can make: bounded before it is taken, because
+// subschemas that refer to each other can multiply without end.
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// maxWork is how many checks a schema may apply to one value of the data. The
+// data itself is bounded, so all the work is.
+const maxWork = 2000
+
+// works computes how often a schema's parts are applied to one value, by the
+// depth of the data below it.
+type works struct {
+	known map[workKey]int
+	open  map[workKey]bool // being computed: met again, the schema leads to itself without going into the data
+}
+
+type workKey struct {
+	schema *jsonschema.Schema
+	depth  int
+}
+
+// checkWork refuses a schema that applies too many checks to one value at any
+// depth that data may have.
+func checkWork(s *jsonschema.Schema) error {
+	w := works{known: map[workKey]int{}, open: map[workKey]bool{}}
+	for depth := range maxDataDepth {
+		n, err := w.at(s, depth)
+		if err != nil {
+			return err
+		}
+		if n > maxWork {
+			return fmt.Errorf("checks one value more than %d times, because its parts refer to each other several times over; make it simpler", maxWork)
+		}
+	}
+	return nil
+}
+
+// at is how many checks the schema applies to any one value that lies depth
+// levels below the one that the schema is applied to.
+func (w *works) at(s *jsonschema.Schema, depth int) (int, error) {
+	if s == nil || s.Bool != nil {
+		return 1, nil
+	}
+	key := workKey{s, depth}
+	if n, ok := w.known[key]; ok {
+		return n, nil
+	}
+	if s.DraftVersion != 2020 {
+		return 0, errors.New("mixes dialects; use JSON Schema 2020-12 throughout")
+	}
+	if s.DynamicRef != nil {
+		return 0, errors.New("has a $dynamicRef; use $ref")
+	}
+	if w.open[key] {
+		return 0, errors.New("refers to itself without going into the data")
+	}
+	w.open[key] = true
+	n, err := w.compute(s, depth)
+	delete(w.open, key)
+	if err != nil {
+		return 0, err
+	}
+	n = min(n, maxWork+1)
+	w.known[key] = n
+	return n, nil
+}
+
+func (w *works) compute(s *jsonschema.Schema, depth int) (int, error) {
+	total := 0
+	if depth == 0 {
+		total = 1 + len(s.Required) + len(s.PatternProperties) + len(s.DependentRequired)
+		if s.Enum != nil {
+			total += len(s.Enum.Values)
+		}
+	}
+	inPlace := [][]*jsonschema.Schema{{s.Ref, s.Not, s.If, s.Then, s.Else}, s.AllOf, s.AnyOf, s.OneOf, values(s.DependentSchemas)}
+	for _, list := range inPlace {
+		for _, child := range list {
+			if child == nil {
+				continue
+			}
+			n, err := w.at(child, depth)
+			if err != nil {
+				return 0, err
+			}
+			if total += n; total > maxWork {
+				return total, nil
+			}
+		}
+	}
+	if depth == 0 {
+		return total, nil
+	}
+	// A value of an object is judged by one of the properties or the rest, by any
+	// pattern and by what is unevaluated; an array's alike.
+	rest, _ := s.AdditionalProperties.(*jsonschema.Schema)
+	object, err := w.below(depth-1, append(values(s.Properties), rest), append(values(s.PatternProperties), s.UnevaluatedProperties, s.PropertyNames))
+	if err != nil {
+		return 0, err
+	}
+	array, err := w.below(depth-1, append(append([]*jsonschema.Schema(nil), s.PrefixItems...), s.Items2020), []*jsonschema.Schema{s.Contains, s.UnevaluatedItems})
+	if err != nil {
+		return 0, err
+	}
+	return total + max(object, array), nil
+}
+
+// below adds the costliest of some schemas, one of which applies, to all of
+// those that may apply beside it.
+func (w *works) below(depth int, one, all []*jsonschema.Schema) (int, error) {
+	most, sum := 0, 0
+	for i, s := range append(one, all...) {
+		if s == nil {
+			continue
+		}
+		n, err := w.at(s, depth)
+		if err != nil {
+			return 0, err
+		}
+		if i < len(one) {
+			most = max(most, n)
+		} else {
+			sum += n
+		}
+	}
+	return most + sum, nil
+}
+
+func values[K comparable](m map[K]*jsonschema.Schema) []*jsonschema.Schema {
+	list := make([]*jsonschema.Schema, 0, len(m)+1)
+	for _, s := range m {
+		list = append(list, s)
+	}
+	return list
+}
