@@ -88,6 +88,7 @@ type Webhook struct {
 	PreviousSecretUntil *time.Time        `json:"previous_secret_until,omitempty" doc:"until then a rotated secret signs beside the new one"`
 	Version             int64             `json:"version" doc:"also the ETag; send it as If-Match to change only what you saw"`
 	CreatedAt           time.Time         `json:"created_at"`
+	Created             time.Time         `json:"created" doc:"created_at, by the name that I Hate PPT gives it"`
 	UpdatedAt           time.Time         `json:"updated_at"`
 }
 
@@ -99,7 +100,7 @@ func (x *entry) view(now time.Time) Webhook {
 		URL: row.URL, Events: row.Events, Profile: row.Profile, Active: row.Active, Verified: x.verified(), Status: x.standing().String(),
 		Ordered: row.Ordered, OnExhausted: row.OnExhausted, Concurrency: row.Concurrency, RateLimit: row.RateLimit,
 		TimeoutMS: row.TimeoutMS, MaxBody: row.MaxBody, SkipVerification: row.SkipVerification,
-		Version: row.Version, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
+		Version: row.Version, CreatedAt: row.CreatedAt, Created: row.CreatedAt, UpdatedAt: row.UpdatedAt,
 	}
 	if len(v.Events) == 0 {
 		v.Events = []string{"*"}
