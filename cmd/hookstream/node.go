@@ -125,7 +125,7 @@ func (n *node) run(ctx context.Context, announce func(addr string)) error {
 		if err != nil {
 			return err
 		}
-		stages = append(stages, []part{{"sink", func(ctx context.Context) error { return n.afterMigration(ctx, sink.Run) }}})
+		stages = append(stages, []part{{"sink", func(ctx context.Context) error { return n.afterMigration(ctx, sink.Run) }}, {"count of webhooks", n.watchWebhooks}})
 		n.asOf = sink.AsOf
 	}
 	workers, done, err := n.workers()
