@@ -35,7 +35,7 @@ func TestLimitsBurstAndLastingRate(t *testing.T) {
 	}
 }
 
-// TestLimitsModel checks the two promises against the list of what was
+// TestLimitsModel checks the promises against the list of what was
 // admitted, and that who waits as told is admitted.
 func TestLimitsModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -57,20 +57,47 @@ func TestLimitsModel(t *testing.T) {
 				}
 				admitted = append(admitted, now)
 			}
-			window := 0
+			window, lasting := 0, 0
 			for _, a := range admitted {
 				if now.Sub(a) < limitWindow {
 					window++
 				}
+				if now.Sub(a) < lastingWindow {
+					lasting++
+				}
 			}
 			if most := max(burst, int(rate)); window > most {
 				t.Fatalf("%d in one minute, at most %d", window, most)
+			}
+			if most := max(burst, int(5*rate)); lasting > most {
+				t.Fatalf("%d in five minutes, at most %d", lasting, most)
 			}
 			if most := float64(burst) + now.Sub(start).Minutes()*rate; float64(len(admitted)) > most+1e-6 {
 				t.Fatalf("%d admitted in %v, at most %v", len(admitted), now.Sub(start), most)
 			}
 		}
 	})
+}
+
+// TestLimitsGiveBack: what is given back is as if it had not been taken.
+func TestLimitsGiveBack(t *testing.T) {
+	l := newLimits(10, 10)
+	now := time.Unix(1_700_000_000, 0)
+	l.giveBack("k") // never seen
+	for range 30 {
+		if l.take("k", 0, now) != 0 {
+			t.Fatal("refused although all was given back")
+		}
+		l.giveBack("k")
+		now = now.Add(time.Second)
+	}
+	passed := 0
+	for l.take("k", 0, now) == 0 {
+		passed++
+	}
+	if passed != 10 {
+		t.Errorf("%d passed, want 10", passed)
+	}
 }
 
 func TestLimitsForgetQuietKeys(t *testing.T) {
