@@ -96,15 +96,7 @@ func (r *Registry) Check(_ context.Context, ev *schemas.Event) error {
 	if fault := r.typeFault(ev.Tenant, ev.Type, ev.Profile, ev.Data); fault != nil {
 		return fault.problem()
 	}
-	var matches []schemas.Match
-	switch {
-	case ev.CallbackURL != "":
-		matches = []schemas.Match{{Profile: ev.Profile}}
-	case ev.EndpointID != "":
-		matches = one(r.matchOne(ev, r.innerID(ev.EndpointID)))
-	default:
-		matches = r.subscribed(ev)
-	}
+	matches := r.wouldMatch(ev)
 	bodies := map[string][]byte{} // by profile: what has passed its rules
 	for _, m := range matches {
 		if m.Skip != "" {
@@ -133,6 +125,19 @@ func (r *Registry) Check(_ context.Context, ev *schemas.Event) error {
 		}
 	}
 	return nil
+}
+
+// wouldMatch is Match without writing anything: a callback URL stands for the
+// endpoint that it has, or gets.
+func (r *Registry) wouldMatch(ev *schemas.Event) []schemas.Match {
+	switch {
+	case ev.CallbackURL != "":
+		return []schemas.Match{{Profile: ev.Profile}}
+	case ev.EndpointID != "":
+		return one(r.matchOne(ev, r.innerID(ev.EndpointID)))
+	default:
+		return r.subscribed(ev)
+	}
 }
 
 // wireSample is the delivery of an event whose id may not be made yet: its body

@@ -33,7 +33,7 @@ func compile(f *file) (*Profile, error) {
 	}
 	p.http2 = f.HTTP == "2"
 	for _, step := range []func(*file) error{p.compileSuccess, p.compileRetry, p.compileSecret, p.compileSignature,
-		p.compileHeaders, p.compileBody, p.compileEvents, p.compileChallenge, p.compileNotice, p.compileReceiver} {
+		p.compileHeaders, p.compileBody, p.compileEvents, p.compileChallenge, p.compileNotice, p.compileOnce, p.compileReceiver} {
 		if err := step(f); err != nil {
 			return nil, err
 		}

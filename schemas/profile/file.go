@@ -33,6 +33,7 @@ type file struct {
 	Retry     retrySpec             `yaml:"retry"`
 	Verify    verifySpec            `yaml:"verify"`
 	Dedupe    dedupeSpec            `yaml:"dedupe"`
+	Once      []string              `yaml:"once"`      // fields of the body whose combination is published once only; absent: no such rule
 	Challenge challengeSpec         `yaml:"challenge"` // absent: endpoints are verified at once
 	Notice    noticeSpec            `yaml:"retry_notice"`
 	Receive   receiveSpec           `yaml:"receive"`

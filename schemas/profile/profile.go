@@ -31,6 +31,7 @@ type Profile struct {
 	jitter  float64
 	verify  verifySpec
 	dedupe  dedupe
+	once    []string
 
 	challenge challenge
 	notice    noticeSpec
