@@ -37,8 +37,9 @@ type liveRig struct {
 
 func newLiveRig(t *testing.T, change func(*LiveConfig)) *liveRig {
 	t.Helper()
-	r := &liveRig{t: t, cluster: kafkatest.Start(t), done: make(chan error, 1)}
 	leaks := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, leaks) }) // after the cluster's own goroutines
+	r := &liveRig{t: t, cluster: kafkatest.Start(t), done: make(chan error, 1)}
 	c := DefaultLiveConfig()
 	c.Options, c.Topology = r.cluster.Options(), r.cluster.Topology
 	c.Owner = func(id string) (string, bool) {
@@ -73,7 +74,6 @@ func newLiveRig(t *testing.T, change func(*LiveConfig)) *liveRig {
 		r.drain()
 		r.server.Close()
 		r.kafka.Close()
-		goleak.VerifyNone(t, leaks)
 	})
 	return r
 }
