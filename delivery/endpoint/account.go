@@ -26,6 +26,7 @@ type TenantDraft struct {
 	ID      string `json:"id" doc:"1 to 64 letters, digits, '_', '-' and '.'"`
 	Name    string `json:"name,omitempty"`
 	Profile string `json:"profile,omitempty" doc:"of its webhooks that name none; absent: standard"`
+	Enforce string `json:"enforce_event_types,omitempty" doc:"off (when absent), known or schema"`
 }
 
 // TenantView is a tenant as the API shows it.
@@ -35,7 +36,8 @@ type TenantView struct {
 	Profile   string    `json:"profile"`
 	Webhooks  int       `json:"webhooks"`
 	Keys      int       `json:"keys"`
-	Version   int64     `json:"version"`
+	Enforce   string    `json:"enforce_event_types" doc:"off, known or schema"`
+	Version   int64     `json:"version" doc:"also the ETag"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
 }
@@ -68,23 +70,28 @@ func (r *Registry) CreateTenant(ctx context.Context, by api.Principal, draft Ten
 	if err := schemas.CheckTenant(draft.ID); err != nil {
 		return view, refuse("id", "use 1 to 64 letters, digits, '_', '-' and '.'")
 	}
-	if len(draft.Name) > 200 || strings.ContainsAny(draft.Name, "\x00\r\n") {
-		return view, refuse("name", "give at most 200 bytes of text without line breaks")
-	}
+	given := TenantPatch{Name: &draft.Name}
 	if draft.Profile != "" {
-		if _, err := r.profileNamed(draft.Profile); err != nil {
-			return view, err
-		}
+		given.Profile = &draft.Profile
+	}
+	if draft.Enforce != "" {
+		given.Enforce = &draft.Enforce
+	}
+	if err := r.checkTenant(given); err != nil {
+		return view, err
 	}
 	err = r.changeTenant(ctx, draft.ID, func(ctx context.Context) error {
 		if _, ok := r.tenantRow(draft.ID); ok {
 			return api.Fail(http.StatusConflict, "tenant_exists", "id", "there is a tenant %q already", draft.ID)
 		}
 		row := edited(newTenant(draft.ID, draft.Name, draft.Profile))
+		if draft.Enforce != enforceOff {
+			row.Enforce = draft.Enforce
+		}
 		if err := r.putTenant(ctx, &row); err != nil {
 			return err
 		}
-		r.audit(by.KeyID, "tenant.create", draft.ID, "", draft.ID, "")
+		r.audit(by.KeyID, "tenant.create", draft.ID, "", draft.ID, givenFields(draft))
 		view, err = r.Tenant(draft.ID)
 		return err
 	})
@@ -103,7 +110,11 @@ func (r *Registry) Tenant(id string) (TenantView, error) {
 }
 
 func (t *tenant) view() TenantView {
-	return TenantView{ID: t.id, Name: t.row.Name, Profile: t.row.Profile, Webhooks: len(t.index.all), Keys: len(t.row.Keys),
+	enforce := t.row.Enforce
+	if enforce == schemas.EnforceOff {
+		enforce = enforceOff
+	}
+	return TenantView{ID: t.id, Name: t.row.Name, Profile: t.row.Profile, Webhooks: len(t.index.all), Keys: len(t.row.Keys), Enforce: enforce,
 		Version: t.row.Version, CreatedAt: t.row.CreatedAt, UpdatedAt: t.row.UpdatedAt}
 }
 
@@ -153,7 +164,10 @@ func (r *Registry) DeleteTenant(ctx context.Context, by api.Principal, id string
 		for _, endpointID := range r.owned(id) {
 			records = append(records, r.tombstones(endpointID)...)
 		}
-		records = append(records, schemas.Record{Topic: r.cfg.Topology.TenantsTopic(), Partition: r.cfg.Topology.RegistryPartition(id), Key: []byte(id)})
+		for _, name := range r.typeNames(id) {
+			records = append(records, schemas.TenantTombstone(r.cfg.Topology, schemas.TenantTypeKey(id, name)))
+		}
+		records = append(records, schemas.TenantTombstone(r.cfg.Topology, id))
 		if err := r.put(ctx, records...); err != nil {
 			return err
 		}
@@ -262,7 +276,7 @@ func (r *Registry) editTenant(ctx context.Context, by api.Principal, id, action 
 		if err := r.putTenant(ctx, &next); err != nil {
 			return err
 		}
-		r.audit(by.KeyID, action, id, "", made.ID, "")
+		r.audit(by.KeyID, action, id, "", made.ID, changedFields(*row, next))
 		return nil
 	})
 	if err != nil {

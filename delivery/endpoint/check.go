@@ -5,7 +5,6 @@ package endpoint
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -188,24 +187,4 @@ func (r *Registry) profileNamed(name string) (*profile.Profile, error) {
 		return nil, refuse("profile", "there is no profile %q; use one of %s", name, strings.Join(r.cfg.Profiles.Names(), ", "))
 	}
 	return p, nil
-}
-
-// freeUID refuses an owner's id that another endpoint of the tenant has; the
-// scan is paid only by those who use uids.
-func (r *Registry) freeUID(tenantID, uid, self string) error {
-	if uid == "" {
-		return nil
-	}
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	t := r.tenants[tenantID]
-	if t == nil {
-		return nil
-	}
-	for _, x := range t.index.all {
-		if x.rare != nil && x.rare.uid == uid && x.id != self {
-			return api.Fail(http.StatusConflict, "uid_taken", "uid", "%s", fmt.Sprintf("webhook %s has this uid already; choose another, or change that one", x.id))
-		}
-	}
-	return nil
 }

@@ -42,10 +42,9 @@ func (r *Registry) Create(ctx context.Context, by api.Principal, draft Draft) (W
 		row.Secrets = []schemas.Sealed{r.cfg.Keyring.seal(row.ID, purposeEndpoint, []byte(text), row.CreatedAt)}
 	}
 	var view Webhook
-	// Those who want one uid wait for each other; the id is new, nobody else has it.
-	err = r.change(ctx, owner+"\x00"+row.UID+"\x00"+lockTail(row), func(ctx context.Context) error {
+	err = r.change(ctx, row.ID, func(ctx context.Context) error {
 		if err := r.freeUID(owner, row.UID, row.ID); err != nil {
-			return err
+			return err // before a tenant is made for it
 		}
 		var err error
 		if p.SecretOf() == profile.OfTenant {
@@ -56,10 +55,10 @@ func (r *Registry) Create(ctx context.Context, by api.Principal, draft Draft) (W
 		if err != nil {
 			return err
 		}
-		if err := r.putEndpoint(ctx, row); err != nil {
+		if err := r.putNamed(ctx, row, ""); err != nil {
 			return err
 		}
-		r.audit(by.KeyID, "webhook.create", owner, row.ID, row.ID, "")
+		r.audit(by.KeyID, "webhook.create", owner, row.ID, row.ID, givenFields(draft))
 		if !row.Verified {
 			if err := r.order(ctx, schemas.ControlVerify, row.ID); err != nil {
 				return err
@@ -70,15 +69,6 @@ func (r *Registry) Create(ctx context.Context, by api.Principal, draft Draft) (W
 	})
 	view.Secret = shown
 	return view, err
-}
-
-// lockTail tells creations without a uid apart, so that they do not wait for
-// each other.
-func lockTail(row *schemas.Endpoint) string {
-	if row.UID != "" {
-		return ""
-	}
-	return row.ID
 }
 
 // draftRow is the row that a draft asks for, checked, without secrets and

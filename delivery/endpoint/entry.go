@@ -47,6 +47,7 @@ type rare struct {
 	description string
 	uid         string
 	metadata    map[string]string
+	unknown     schemas.Unknown
 	headers     []schemas.CustomHeader
 	older       []sealed // secrets behind the newest
 	retry       []float64
@@ -108,7 +109,7 @@ func newEntry(e *schemas.Endpoint) *entry {
 		x.secret = compactSealed(e.Secrets[0])
 	}
 	r := rare{description: e.Description, uid: e.UID, metadata: e.Metadata, headers: e.Headers, retry: e.Retry, noRetry: e.NoRetry,
-		onExhausted: e.OnExhausted, rateLimit: e.RateLimit, concurrency: e.Concurrency, timeoutMS: e.TimeoutMS, maxBody: e.MaxBody}
+		onExhausted: e.OnExhausted, rateLimit: e.RateLimit, concurrency: e.Concurrency, timeoutMS: e.TimeoutMS, maxBody: e.MaxBody, unknown: e.Unknown}
 	for i := 1; i < len(e.Secrets); i++ {
 		r.older = append(r.older, compactSealed(e.Secrets[i]))
 	}
@@ -126,7 +127,7 @@ func (x *entry) set(flag flags, on bool) {
 
 func (r *rare) empty() bool {
 	return r.description == "" && r.uid == "" && len(r.metadata) == 0 && len(r.headers) == 0 && len(r.older) == 0 &&
-		len(r.retry) == 0 && !r.noRetry && r.onExhausted == "" && r.rateLimit == 0 && r.concurrency == 0 && r.timeoutMS == 0 && r.maxBody == 0
+		len(r.retry) == 0 && !r.noRetry && r.onExhausted == "" && r.rateLimit == 0 && r.concurrency == 0 && r.timeoutMS == 0 && r.maxBody == 0 && len(r.unknown) == 0
 }
 
 // extra is the rare part, empty when there is none.
@@ -163,7 +164,7 @@ func (x *entry) row() schemas.Endpoint {
 		Callback: x.flags.has(isCallback), SkipVerification: x.flags.has(skipsVerification),
 		CreatedAt: timeOf(x.created), UpdatedAt: timeOf(x.updated),
 		Description: r.description, UID: r.uid, Metadata: r.metadata, Headers: r.headers, Retry: r.retry, NoRetry: r.noRetry,
-		OnExhausted: r.onExhausted, RateLimit: r.rateLimit, Concurrency: r.concurrency, TimeoutMS: r.timeoutMS, MaxBody: r.maxBody,
+		OnExhausted: r.onExhausted, RateLimit: r.rateLimit, Concurrency: r.concurrency, TimeoutMS: r.timeoutMS, MaxBody: r.maxBody, Unknown: r.unknown,
 	}
 	for _, s := range x.secrets() {
 		e.Secrets = append(e.Secrets, s.wide())

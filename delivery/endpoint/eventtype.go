@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
-	"unique"
 
 	"github.com/hookstream/hookstream/api"
 	"github.com/hookstream/hookstream/schemas"
@@ -145,7 +144,3 @@ func (r *Registry) ownType(owner, name string) *schemas.TenantType {
 	}
 	return t.types[name].row
 }
-
-// webhookProfiles are the profiles that a tenant's webhooks have; the lock is
-// held.
-func (t *tenant) hasProfile(name string) bool { return t.profiles[unique.Make(name)] > 0 }

@@ -16,6 +16,7 @@ type index struct {
 	everyone []*entry            // those that take every type
 	exact    map[string][]*entry // by type
 	prefix   map[string][]*entry // "resume" for the subscription resume.*
+	uids     map[string][]*entry // by the owner's own id: one each, unless two nodes wrote in the same moment
 }
 
 func order(a, b *entry) int {
@@ -40,12 +41,34 @@ func remove(list []*entry, x *entry) []*entry {
 
 func (n *index) add(x *entry) {
 	n.all = insert(n.all, x)
+	n.name(x, insert)
 	n.subscriptions(x, insert)
 }
 
 func (n *index) remove(x *entry) {
 	n.all = remove(n.all, x)
+	n.name(x, remove)
 	n.subscriptions(x, remove)
+}
+
+// name applies change to the list of an entry's uid, if it has one.
+func (n *index) name(x *entry, change func([]*entry, *entry) []*entry) {
+	if uid := x.extra().uid; uid != "" {
+		n.uids = put(n.uids, uid, change(n.uids[uid], x))
+	}
+}
+
+// put keeps a list under a key, and no empty ones.
+func put(lists map[string][]*entry, key string, list []*entry) map[string][]*entry {
+	switch {
+	case len(list) == 0:
+		delete(lists, key)
+	case lists == nil:
+		return map[string][]*entry{key: list}
+	default:
+		lists[key] = list
+	}
+	return lists
 }
 
 // subscriptions applies change to every list that an entry's types put it in.
@@ -62,15 +85,7 @@ func (n *index) subscriptions(x *entry, change func([]*entry, *entry) []*entry) 
 		if base, ok := strings.CutSuffix(t, ".*"); ok {
 			lists, key = &n.prefix, base
 		}
-		list := change((*lists)[key], x)
-		switch {
-		case len(list) == 0:
-			delete(*lists, key)
-		case *lists == nil:
-			*lists = map[string][]*entry{key: list}
-		default:
-			(*lists)[key] = list
-		}
+		*lists = put(*lists, key, change((*lists)[key], x))
 	}
 }
 

@@ -27,7 +27,7 @@ type place struct {
 }
 
 // List pages through the webhooks of one tenant, or of all for root with
-// tenant "*". query has tenant, limit and cursor.
+// tenant "*". query has tenant, uid, limit and cursor.
 func (r *Registry) List(by api.Principal, query url.Values) (api.Page[Webhook], error) {
 	limit, err := pageLimit(query)
 	if err != nil {
@@ -51,7 +51,12 @@ func (r *Registry) List(by api.Principal, query url.Values) (api.Page[Webhook], 
 	now := time.Now()
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	list := r.listed(owner)
+	var list []*entry
+	if uid := query.Get("uid"); uid != "" {
+		list = r.withUID(owner, uid)
+	} else {
+		list = r.listed(owner)
+	}
 	end := len(list)
 	if after.id != "" {
 		end, _ = slices.BinarySearchFunc(list, after, order)

@@ -4,6 +4,7 @@ package endpoint
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/hookstream/hookstream/api"
@@ -11,7 +12,7 @@ import (
 
 // Routes are the registry's part of the HTTP API.
 func (r *Registry) Routes() []api.Route {
-	return append(r.webhookRoutes(), r.tenantRoutes()...)
+	return r.TakeUIDs(slices.Concat(r.webhookRoutes(), r.eventTypeRoutes(), r.tenantRoutes()))
 }
 
 var pageParams = []api.Param{
@@ -23,8 +24,13 @@ func by(req *http.Request) api.Principal { return api.PrincipalOf(req.Context())
 
 // answer writes a webhook with its version as the ETag.
 func answer(w http.ResponseWriter, status int, v Webhook) error {
-	w.Header().Set("ETag", strconv.Quote(strconv.FormatInt(v.Version, 10)))
+	setETag(w, v.Version)
 	return api.WriteJSON(w, status, v)
+}
+
+// setETag names the version that a later If-Match is held against.
+func setETag(w http.ResponseWriter, version int64) {
+	w.Header().Set("ETag", strconv.Quote(strconv.FormatInt(version, 10)))
 }
 
 // optionalJSON is ReadJSON for a body that may be empty.

@@ -17,6 +17,8 @@ func (r *Registry) tenantRoutes() []api.Route {
 			Doc: api.Doc{Summary: "List tenants", Tag: tag, Response: api.Page[TenantView]{}, Query: pageParams}},
 		{Method: http.MethodGet, Pattern: "/v1/tenants/{id}", Auth: api.Root, Handle: r.handleTenant,
 			Doc: api.Doc{Summary: "Show a tenant", Tag: tag, Response: TenantView{}}},
+		{Method: http.MethodPatch, Pattern: "/v1/tenants/{id}", Auth: api.Root, Handle: r.handlePatchTenant,
+			Doc: api.Doc{Summary: "Change a tenant; If-Match guards against changes in between", Tag: tag, Request: TenantPatch{}, Response: TenantView{}}},
 		{Method: http.MethodDelete, Pattern: "/v1/tenants/{id}", Auth: api.Root, Handle: r.handleDeleteTenant,
 			Doc: api.Doc{Summary: "Delete a tenant with its webhooks and keys", Tag: tag, Status: http.StatusNoContent}},
 		{Method: http.MethodPost, Pattern: "/v1/tenants/{id}/keys", Auth: api.Root, Handle: r.handleAddKey,
@@ -55,6 +57,20 @@ func (r *Registry) handleTenant(w http.ResponseWriter, req *http.Request) error 
 	if err != nil {
 		return err
 	}
+	setETag(w, v.Version)
+	return api.WriteJSON(w, http.StatusOK, v)
+}
+
+func (r *Registry) handlePatchTenant(w http.ResponseWriter, req *http.Request) error {
+	var patch TenantPatch
+	if err := api.ReadJSON(req, &patch); err != nil {
+		return err
+	}
+	v, err := r.PatchTenant(req.Context(), by(req), req.PathValue("id"), req.Header.Get("If-Match"), patch)
+	if err != nil {
+		return err
+	}
+	setETag(w, v.Version)
 	return api.WriteJSON(w, http.StatusOK, v)
 }
 

@@ -63,7 +63,8 @@ func TestWebhookLife(t *testing.T) {
 		}
 		actions = append(actions, n.Action+":"+n.Detail)
 	}
-	if got := strings.Join(actions, " "); got != "tenant.create: key.create: webhook.create: webhook.update:active, headers, retry, no_retry webhook.delete:" {
+	if got := strings.Join(actions, " "); got != "tenant.create:id, profile key.create:secrets, revealed, keys "+
+		"webhook.create:url, events, name, uid, metadata, headers, rate_limit, retry, timeout_ms webhook.update:active, headers, retry, no_retry webhook.delete:" {
 		t.Error(got)
 	}
 }

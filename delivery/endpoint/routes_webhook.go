@@ -15,9 +15,9 @@ func (r *Registry) webhookRoutes() []api.Route {
 			Doc: api.Doc{Summary: "Create a webhook", Tag: tag, Request: Draft{}, Response: Webhook{}, Status: http.StatusCreated}},
 		{Method: http.MethodGet, Pattern: "/v1/webhooks", Auth: api.Key, Handle: r.handleList,
 			Doc: api.Doc{Summary: "List webhooks, newest first", Tag: tag, Response: api.Page[Webhook]{},
-				Query: append([]api.Param{{Name: "tenant", Doc: "root key only: whose; * for all"}}, pageParams...)}},
+				Query: append([]api.Param{{Name: "tenant", Doc: "root key only: whose; * for all"}, {Name: "uid", Doc: "the one with this uid"}}, pageParams...)}},
 		{Method: http.MethodGet, Pattern: "/v1/webhooks/{id}", Auth: api.Key, Handle: r.handleGet,
-			Doc: api.Doc{Summary: "Show a webhook", Tag: tag, Response: Webhook{}}},
+			Doc: api.Doc{Summary: "Show a webhook; its id may be given as uid: and the owner's own id, on all routes of a webhook", Tag: tag, Response: Webhook{}}},
 		{Method: http.MethodPatch, Pattern: "/v1/webhooks/{id}", Auth: api.Key, Handle: r.handleUpdate,
 			Doc: api.Doc{Summary: "Change a webhook; If-Match guards against changes in between", Tag: tag, Request: Patch{}, Response: Webhook{}}},
 		{Method: http.MethodDelete, Pattern: "/v1/webhooks/{id}", Auth: api.Key, Handle: r.handleDelete,
@@ -110,8 +110,11 @@ func (r *Registry) handleTest(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	if id := req.PathValue("id"); id != "" {
-		if body.WebhookID != "" && r.innerID(body.WebhookID) != r.innerID(id) {
-			return refuse("webhook_id", "differs from the path; leave it out")
+		if body.WebhookID != "" {
+			named, err := r.WebhookID(by(req), req.URL.Query().Get("tenant"), body.WebhookID)
+			if err != nil || named != r.innerID(id) {
+				return refuse("webhook_id", "differs from the path; leave it out")
+			}
 		}
 		body.WebhookID = id
 	}

@@ -34,7 +34,10 @@ func (r *Registry) Test(ctx context.Context, by api.Principal, req TestRequest) 
 	if req.WebhookID == "" {
 		return TestReceipt{}, refuse("webhook_id", "is missing; give the id of a webhook")
 	}
-	id := r.innerID(req.WebhookID)
+	id, err := r.WebhookID(by, "", req.WebhookID)
+	if err != nil {
+		return TestReceipt{}, err
+	}
 	if _, err := r.visible(by, id); err != nil {
 		return TestReceipt{}, err
 	}
@@ -53,7 +56,7 @@ func (r *Registry) Test(ctx context.Context, by api.Principal, req TestRequest) 
 	if eventType == "" {
 		eventType = sampleType(p, row.Events)
 	}
-	data, ok := p.Sample(eventType)
+	data, ok := r.sample(row.Tenant, p, eventType)
 	if !ok {
 		return TestReceipt{}, refuse("event_type", "the profile %s has no sample of %.128q; see /v1/event-types", p.Name(), eventType)
 	}
@@ -62,7 +65,28 @@ func (r *Registry) Test(ctx context.Context, by api.Principal, req TestRequest) 
 	if err := r.cfg.Publish(ctx, ev); err != nil {
 		return TestReceipt{}, r.unavailable("publishing a test event", err)
 	}
+	r.audit(by.KeyID, "webhook.test", row.Tenant, id, id, "event_type")
 	return TestReceipt{DeliveryID: schemas.DeliveryID(row.Tenant, ev.ID, id, ev.ReplayID), EventID: ev.ID, EventType: eventType}, nil
+}
+
+// sample is the data of a test event: what the tenant gave for a type of its
+// own, or hookstream for its events, where the profile takes them; else the
+// profile's.
+func (r *Registry) sample(owner string, p *profile.Profile, eventType string) ([]byte, bool) {
+	data, ok := p.Sample(eventType)
+	if !ok {
+		return nil, false
+	}
+	own := []byte(nil)
+	if t := r.ownType(owner, eventType); t != nil {
+		own = t.Sample
+	} else if i := slices.IndexFunc(schemas.SystemEvents(), func(e schemas.SystemEvent) bool { return e.Type == eventType }); i >= 0 && !p.Listed(eventType) {
+		own = []byte(schemas.SystemEvents()[i].Sample)
+	}
+	if len(own) > 0 && p.CheckData(eventType, own) == nil {
+		return own, true
+	}
+	return data, true
 }
 
 // sampleType is the first type that a webhook subscribes to, taken from the

@@ -5,7 +5,6 @@ package endpoint
 import (
 	"context"
 	"net/http"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,7 +45,7 @@ func (r *Registry) Update(ctx context.Context, by api.Principal, id, ifMatch str
 			row.Verified = false // another receiver has to answer the challenge
 		}
 		row.Verified = row.Verified || row.SkipVerification
-		return r.freeUID(row.Tenant, row.UID, row.ID)
+		return nil
 	})
 }
 
@@ -115,10 +114,10 @@ func (r *Registry) edit(ctx context.Context, by api.Principal, id, ifMatch, acti
 		}
 		row.Version = before.Version + 1
 		row.UpdatedAt = stamp()
-		if err := r.putEndpoint(ctx, &row); err != nil {
+		if err := r.putNamed(ctx, &row, before.UID); err != nil {
 			return err
 		}
-		r.audit(by.KeyID, action, row.Tenant, id, id, changedFields(&before, &row))
+		r.audit(by.KeyID, action, row.Tenant, id, id, changedFields(before, row))
 		if err := r.follow(ctx, &row, standing, before.Verified); err != nil {
 			return err
 		}
@@ -153,20 +152,6 @@ func (r *Registry) follow(ctx context.Context, row *schemas.Endpoint, before Sta
 		return r.order(ctx, schemas.ControlVerify, row.ID)
 	}
 	return nil
-}
-
-// changedFields names the fields that two versions differ in, for the audit.
-func changedFields(before, after *schemas.Endpoint) string {
-	var names []string
-	a, b := reflect.ValueOf(*before), reflect.ValueOf(*after)
-	for i := range a.NumField() {
-		name, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("json"), ",")
-		if name == "version" || name == "updated_at" || reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
-			continue
-		}
-		names = append(names, name)
-	}
-	return strings.Join(names, ", ")
 }
 
 // matchVersion judges an If-Match header: one or more versions, or *.
@@ -248,5 +233,6 @@ func (r *Registry) Verify(ctx context.Context, by api.Principal, id string) (Web
 	if err := r.order(ctx, schemas.ControlVerify, id); err != nil {
 		return Webhook{}, err
 	}
+	r.audit(by.KeyID, "webhook.verify", x.tenant.Value(), id, id, "")
 	return r.seen(id)
 }

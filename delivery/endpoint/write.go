@@ -15,20 +15,17 @@ import (
 	"github.com/hookstream/hookstream/schemas"
 )
 
-// actorSelf is who the audit names for what hookstream does by itself.
-const actorSelf = "hookstream"
-
 // writeTimeout bounds one change from its first barrier to its last: the
 // client may be gone, the row and its audit entry must not part.
 const writeTimeout = 30 * time.Second
 
-const lockStripes = 64
+const lockStripes = 32 // of each space
 
 // stripes are locks by row id; each is a channel of one, so that waiting ends
 // with the context.
 type stripes struct {
 	seed  maphash.Seed
-	locks [lockStripes]chan struct{}
+	locks [uint64(lockSpaces) * lockStripes]chan struct{}
 }
 
 func newStripes() stripes {
@@ -39,19 +36,22 @@ func newStripes() stripes {
 	return s
 }
 
-func (s *stripes) of(space, id string) chan struct{} {
-	// Tenants and endpoints have halves of their own: a change of an endpoint may
-	// change its tenant, never the other way round, so no two can wait in a ring.
-	n := maphash.String(s.seed, id) % (lockStripes / 2)
-	if space == tenantLocks {
-		n += lockStripes / 2
-	}
-	return s.locks[n]
+func (s *stripes) of(space lockSpace, id string) chan struct{} {
+	// Each space has stripes of its own: a change of an endpoint may take its uid
+	// and change its tenant, never the other way round, so no two can wait in a
+	// ring.
+	n := maphash.String(s.seed, id) % lockStripes
+	return s.locks[n+uint64(space)*lockStripes]
 }
 
+// lockSpace is what a lock is of, in the order in which they are taken.
+type lockSpace uint64
+
 const (
-	endpointLocks = "endpoint"
-	tenantLocks   = "tenant"
+	endpointLocks lockSpace = iota
+	uidLocks
+	tenantLocks
+	lockSpaces
 )
 
 // change runs f with an endpoint's row locked on this node and the registry up
@@ -65,7 +65,7 @@ func (r *Registry) changeTenant(ctx context.Context, id string, f func(context.C
 	return r.exclusive(ctx, tenantLocks, id, f)
 }
 
-func (r *Registry) exclusive(ctx context.Context, space, id string, f func(context.Context) error) error {
+func (r *Registry) exclusive(ctx context.Context, space lockSpace, id string, f func(context.Context) error) error {
 	lock := r.locks.of(space, id)
 	select {
 	case lock <- struct{}{}:
@@ -142,12 +142,6 @@ func (r *Registry) orderOf(ctx context.Context, c schemas.Control) error {
 		return r.unavailable("telling the dispatcher", err)
 	}
 	return nil
-}
-
-// audit reports a change. detail names fields, never what is in them.
-func (r *Registry) audit(actor, action, tenant, endpointID, target, detail string) {
-	r.cfg.Notice(schemas.Notice{Kind: schemas.NoticeAudit, Tenant: tenant, EndpointID: endpointID, At: time.Now().UnixMilli(),
-		Actor: actor, Action: action, Target: target, Detail: detail})
 }
 
 func randomID(prefix string) string { return schemas.NewID(prefix, [16]byte(randomBytes(16))) }
