@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/delivery/endpoint"
+	"github.com/hookstream/hookstream/inbound"
 	"github.com/hookstream/hookstream/producer"
 	"github.com/hookstream/hookstream/schemas"
 )
@@ -89,6 +90,10 @@ type Config struct {
 	RetryAfter   time.Duration // longest Retry-After that is honoured
 	DisableAfter time.Duration // an endpoint that failed this long without a success is disabled
 	Breaker      BreakerConfig
+
+	// Received webhooks.
+	Inbound        []inbound.Source
+	TrustedProxies []string // networks of proxies whose X-Forwarded headers are believed
 
 	// dev.
 	Demo bool // make sample tenants, endpoints and events

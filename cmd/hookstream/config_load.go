@@ -73,12 +73,19 @@ func (l *Loaded) set(s *setting, v, name, from string) error {
 type raw struct {
 	name  string
 	bool  bool
+	join  string // parts the texts of a flag that may be repeated; empty: the last one counts
 	given map[string]string
 }
 
-func (r raw) Set(s string) error { r.given[r.name] = s; return nil }
-func (r raw) String() string     { return "" }
-func (r raw) IsBoolFlag() bool   { return r.bool }
+func (r raw) Set(s string) error {
+	if before, again := r.given[r.name]; again && r.join != "" {
+		s = before + r.join + s
+	}
+	r.given[r.name] = s
+	return nil
+}
+func (r raw) String() string   { return "" }
+func (r raw) IsBoolFlag() bool { return r.bool }
 
 // scan reads the command line: flags may stand before and after arguments, and
 // -- ends them.
@@ -88,7 +95,7 @@ func (l *Loaded) scan(all []*setting, args []string) (map[string]string, error) 
 	fs.SetOutput(io.Discard)
 	for _, s := range all {
 		if s.takenBy(l.Command) {
-			fs.Var(raw{s.name, s.isBool(), given}, s.name, s.help)
+			fs.Var(raw{s.name, s.isBool(), s.separator(), given}, s.name, s.help)
 		}
 	}
 	for {

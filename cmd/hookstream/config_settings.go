@@ -115,6 +115,9 @@ func settings(c *Config) []*setting {
 		{"breaker-max-cooldown", node, "DURATION", "longest pause of an open breaker", false, duration(&c.Breaker.MaxCoolDown)},
 		{"breaker-probes", node, "N", "requests let through after a pause", false, integer(&c.Breaker.Probes)},
 
+		{"source", node, "NAME=PROFILE,secret-env=VAR[,…]", "receive webhooks at /in/NAME, signed with the secret in variable VAR; repeatable; options: path=/p, tenant=T, topic=NAME, answers=json, allow=CIDR, rate=N, https=required", false, inboundSources(&c.Inbound)},
+		{"trusted-proxies", node, "CIDR,…", "proxies whose X-Forwarded-For and X-Forwarded-Proto are believed for received webhooks", false, list(&c.TrustedProxies)},
+
 		{"demo", dev, "", "make sample tenants, endpoints and events", false, boolean(&c.Demo)},
 
 		{"profile", receive, "NAME", "profile whose signatures are checked", false, text(&c.Receive.Profile)},

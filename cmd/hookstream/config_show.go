@@ -13,6 +13,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/hookstream/hookstream/inbound"
 	"github.com/hookstream/hookstream/schemas"
 )
 
@@ -85,6 +86,8 @@ func (l *Loaded) yamlOf(s *setting) (string, error) {
 		v = *val.field
 	case *scalar[[]string]:
 		v = flow(*val.field)
+	case *scalar[[]inbound.Source]:
+		v = flow(sourceTexts(*val.field))
 	case *scalar[[]schemas.EventSource]:
 		v = nonNil(*val.field)
 	default:

@@ -202,6 +202,7 @@ func (c *Config) checkNode(p *problems) {
 	p.check(c.RetryAfter < 0, "--retry-after-cap is %v; give 0 or more", c.RetryAfter)
 	p.check(c.DisableAfter < 0, "--disable-after is %v; give 0 (never) or more", c.DisableAfter)
 	c.Breaker.check(p)
+	c.checkSources(p)
 }
 
 func (c *Config) checkReceive(p *problems) {

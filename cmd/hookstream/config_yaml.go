@@ -82,6 +82,13 @@ func (l *Loaded) setYAML(s *setting, val *yaml.Node, name, from string) error {
 		l.From[s.name] = from
 		return nil
 	}
+	if s.separator() != "" && val.Kind == yaml.SequenceNode {
+		text, err := yamlSources(val, name)
+		if err != nil {
+			return err
+		}
+		return l.set(s, text, name, from)
+	}
 	switch {
 	case val.Kind == yaml.ScalarNode && val.Tag == "!!null":
 		return nil // a key without a value leaves the default

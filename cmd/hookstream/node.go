@@ -17,6 +17,7 @@ import (
 	"github.com/hookstream/hookstream/consumer"
 	"github.com/hookstream/hookstream/delivery/egress"
 	"github.com/hookstream/hookstream/delivery/endpoint"
+	"github.com/hookstream/hookstream/inbound"
 	"github.com/hookstream/hookstream/producer"
 	"github.com/hookstream/hookstream/schemas"
 	"github.com/hookstream/hookstream/schemas/profile"
@@ -40,6 +41,7 @@ type node struct {
 	tenants   *consumer.Tail
 	store     *analytics.Store         // nil with --no-clickhouse
 	room      *producer.Room           // nil where retention goes by time
+	receiver  *inbound.Receiver        // nil without sources
 	members   []member                 // of consumer groups
 	asOf      func() (time.Time, bool) // of the sink; nil without its role
 	health    health
@@ -72,6 +74,9 @@ func newNode(ctx context.Context, cfg *Config, topology schemas.Topology, log *s
 		return n, err
 	}
 	if n.guard, err = egress.NewGuard(cfg.Egress()); err != nil {
+		return n, err
+	}
+	if err = n.newReceiver(); err != nil {
 		return n, err
 	}
 	if err = n.provision(ctx); err != nil {
@@ -119,6 +124,9 @@ func (n *node) run(ctx context.Context, announce func(addr string)) error {
 	defer n.close(n.log)
 	stages := [][]part{
 		{{"writer", n.watchWriter}, {"tail of endpoints", n.endpoints.Run}, {"tail of tenants", n.tenants.Run}},
+	}
+	if n.receiver != nil {
+		stages[0] = append(stages[0], part{"tail of received webhooks", n.receiver.Run})
 	}
 	if n.cfg.Has(RoleSink) && n.store != nil {
 		sink, err := n.newSink()

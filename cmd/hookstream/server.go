@@ -43,6 +43,7 @@ func (n *node) newServer() (*server, error) {
 	outer.HandleFunc("GET /readyz", n.health.ready)
 	outer.Handle("GET /metrics", promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{}))
 	outer.Handle("/", n.health.gate(mux))
+	n.mountInbound(outer)
 	return &server{n, outer}, nil
 }
 
@@ -134,6 +135,9 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 		if !m.joined() {
 			missing = append(missing, m.role+": not in its consumer group yet")
 		}
+	}
+	if h.node.receiver != nil && !h.node.receiver.Ready() {
+		missing = append(missing, "inbound: still reading which webhooks were received")
 	}
 	if h.node.store != nil {
 		ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)

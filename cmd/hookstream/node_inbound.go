@@ -1,0 +1,45 @@
+package main
+
+// The role inbound: receivers of others' webhooks on the node's HTTP server,
+// and the deduper behind them.
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/hookstream/hookstream/inbound"
+	"github.com/hookstream/hookstream/schemas"
+)
+
+// newReceiver looks the sources up, secrets included, before anything else is
+// touched; without sources the role has nothing to do.
+func (n *node) newReceiver() (err error) {
+	if !n.cfg.Has(RoleInbound) || len(n.cfg.Inbound) == 0 {
+		return nil
+	}
+	c := inbound.DefaultReceiverConfig()
+	c.Options, c.Topology, c.Profiles = n.client("inbound"), n.topology, n.profiles
+	c.Sources, c.Trusted, c.LookupEnv = n.cfg.Inbound, n.cfg.proxies(), os.LookupEnv
+	c.Append = func(ctx context.Context, rec schemas.Record, done func(int64, error)) {
+		n.writer.Append(ctx, rec, done)
+	}
+	c.MaxBody = max(c.MaxBody, int64(n.topology.DataLimit))
+	c.Log, c.Registerer = n.log, n.metrics
+	n.receiver, err = inbound.NewReceiver(c)
+	return err
+}
+
+// mountInbound puts the sources' paths beside the API's.
+func (n *node) mountInbound(mux *http.ServeMux) {
+	if n.receiver == nil {
+		return
+	}
+	for _, pattern := range n.receiver.Patterns() {
+		mux.Handle(pattern, n.receiver)
+	}
+	for _, s := range n.cfg.Inbound {
+		n.log.Info("receiving webhooks", "source", s.Name, "profile", s.Profile, "paths", strings.Join(append([]string{inbound.InPath + s.Name}, s.Paths...), " "))
+	}
+}
