@@ -22,6 +22,7 @@ import (
 type Config struct {
 	Target        func(endpointID string) (endpoint.Target, bool) // asked at each admission and each attempt; must not block
 	Profiles      *profile.Set
+	CheckType     func(*schemas.Delivery) error // asked before the first attempt; an error rejects the delivery, with it as the reason; nil: all pass
 	Egress        egress.Policy
 	RootCAs       *x509.CertPool       // nil: the system's
 	UserAgent     string               // of every request

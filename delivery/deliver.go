@@ -74,6 +74,9 @@ func (c *Courier) prepare(d *schemas.Delivery, now time.Time) (target endpoint.T
 	if err == nil {
 		err = p.CheckSize(body, target.MaxBody)
 	}
+	if err == nil && d.Attempts == 0 && c.cfg.CheckType != nil {
+		err = c.cfg.CheckType(d) // later attempts go on, whatever the tenant asks by then
+	}
 	if err != nil {
 		return target, nil, nil, refuse(schemas.Rejected, schemas.StateError, schemas.ErrRejected, err.Error()), false
 	}

@@ -28,7 +28,7 @@ func (n *node) workers() (parts []part, done func(), err error) {
 			return nil, done, err
 		}
 		n.members = append(n.members, member{RoleFanout, fanout.Joined})
-		parts = append(parts, part{"fan-out", fanout.Run})
+		parts = append(parts, part{"fan-out", fanout.Run}, part{"idle callback endpoints", n.registry.Run})
 	}
 	if n.cfg.Has(RoleMover) {
 		c := consumer.DefaultMoverConfig()
@@ -43,7 +43,9 @@ func (n *node) workers() (parts []part, done func(), err error) {
 		parts = append(parts, part{"mover", mover.Run})
 	}
 	if n.cfg.Has(RoleDispatch) {
-		courier, err := delivery.New(n.cfg.Delivery(n.registry.Target, n.profiles, n.notice, n.metrics, n.log))
+		attempts := n.cfg.Delivery(n.registry.Target, n.profiles, n.notice, n.metrics, n.log)
+		attempts.CheckType = n.registry.CheckType
+		courier, err := delivery.New(attempts)
 		if err != nil {
 			return nil, done, err
 		}
@@ -129,7 +131,7 @@ func (n *node) routes() ([]api.Route, error) {
 	if n.store != nil {
 		routes = append(routes, n.store.Routes(analytics.RoutesConfig{Owner: n.registry.Owner, Payload: n.payload, Publish: n.publish, AsOf: n.asOf, Log: n.log})...)
 	}
-	return routes, nil
+	return n.registry.TakeUIDs(routes), nil
 }
 
 // newRoom watches the backlog where topics are bounded by bytes; nil elsewhere.
