@@ -20,6 +20,7 @@ import (
 // may be called: how its records queue up.
 type Lane struct {
 	Tenant      string
+	URL         string
 	Version     int64 // the endpoint's row; a disable counts for this one only
 	Ordered     bool  // one in flight; a failure blocks what follows
 	Concurrency int   // requests in flight at once; 0: DispatchLimits.Concurrency; ordered lanes have 1
@@ -91,6 +92,14 @@ type DispatcherConfig struct {
 	Verify  func(ctx context.Context, endpointID string)
 	Status  func(context.Context, *schemas.EndpointStatus) error // returns when the row is acked
 	Notice  func(schemas.Notice)
+
+	// Wants says whether an event of a type, made by hookstream itself, would
+	// reach anybody of a tenant; optional: none is made. It must not block.
+	Wants func(tenant, eventType string) bool
+	// Announce is what a delivery's profile wants published beside the retry that
+	// an outcome asks for; optional. The same arguments give the same events. It
+	// must not block.
+	Announce func(*schemas.Delivery, *schemas.Outcome) []schemas.Event
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer

@@ -208,8 +208,8 @@ func (s *slot) tick(now time.Time) {
 // that. Of an endpoint that is gone, nothing is worth remembering.
 func (s *slot) retire(l *lane, now time.Time) {
 	_, known := s.cfg.Lookup(l.id)
-	if !known && (l.halted || !l.failing.since.IsZero()) {
-		l.halted, l.failing = false, failing{}
+	if !known && (l.halted || !l.failing.since.IsZero() || !l.told.IsZero()) {
+		l.halted, l.failing, l.told = false, failing{}, time.Time{}
 		s.soil(l)
 		s.pump(l) // what halted it is skipped
 	}

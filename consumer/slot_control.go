@@ -1,12 +1,10 @@
 package consumer
 
-// Orders from outside: verify, probe now, enable; and the one order that a
-// slot gives itself, to disable an endpoint.
+// Orders from outside: verify, probe now, enable.
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/hookstream/hookstream/schemas"
@@ -32,27 +30,35 @@ func (s *slot) control(rec *schemas.Record, done func(int64)) {
 		s.call(func(ctx context.Context) error { s.cfg.Verify(ctx, id); return ctx.Err() }, func() { done(offset) })
 		return
 	case schemas.ControlEnable:
-		if s.cfg.Forget != nil {
-			s.cfg.Forget(id)
-		}
-		if l := s.lanes[id]; l != nil {
-			if l.mode == open {
-				s.setMode(l, spilled)
-				l.ramp = 1
-			}
-			l.disabled, l.hold, l.failing, l.halted = -1, time.Time{}, failing{}, false
-			s.soil(l)
-			s.pump(l)
-			// A crash before the row is written would undo it.
-			s.orders = append(s.orders, func() { done(offset) })
-			return
-		}
+		at := schemas.Position{Topic: rec.Topic, Partition: rec.Partition, Offset: offset}
+		s.publish(s.enabledNews(&c, at), func() { s.enable(id, func() { done(offset) }) })
+		return
 	case schemas.ControlProbe:
 		s.probeNow(id)
 	default:
 		s.cfg.Logger.Warn("an order that this version does not know is skipped", "action", c.Action, "endpoint", id)
 	}
 	done(offset)
+}
+
+// enable starts an endpoint's lane afresh.
+func (s *slot) enable(id string, done func()) {
+	if s.cfg.Forget != nil {
+		s.cfg.Forget(id)
+	}
+	l := s.lanes[id]
+	if l == nil {
+		done()
+		return
+	}
+	if l.mode == open {
+		s.setMode(l, spilled)
+		l.ramp = 1
+	}
+	l.disabled, l.hold, l.failing, l.halted, l.told = -1, time.Time{}, failing{}, false, time.Time{}
+	s.soil(l)
+	s.pump(l)
+	s.orders = append(s.orders, done) // a crash before the row is written would undo it
 }
 
 // probeNow moves an open breaker's next probe to now.
@@ -64,24 +70,6 @@ func (s *slot) probeNow(id string) {
 		l.hold = time.Time{}
 		s.pump(l)
 	}
-}
-
-// disable takes an endpoint out of service, in the version that was called:
-// the status row first, so that what follows finds it disabled.
-func (s *slot) disable(l *lane, version int64, reason string, then func()) {
-	l.disabled = version
-	now := time.Now()
-	status := &schemas.EndpointStatus{ID: l.id, ForVersion: version, Disabled: true, Reason: reason, At: now.UTC()}
-	notice := schemas.Notice{Kind: schemas.NoticeDisabled, Tenant: l.info.Tenant, EndpointID: l.id, At: now.UnixMilli(), Reason: reason, Failures: l.failing.attempts}
-	s.call(func(ctx context.Context) error {
-		if err := s.cfg.Status(ctx, status); err != nil {
-			return fmt.Errorf("disabling endpoint %s: %w", l.id, err)
-		}
-		return nil
-	}, func() {
-		s.cfg.Notice(notice)
-		then()
-	})
 }
 
 // call runs a seam that blocks on a goroutine of its own, and then on the

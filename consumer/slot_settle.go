@@ -1,8 +1,9 @@
 package consumer
 
 // What follows from an outcome, always in this order: the successor (retry or
-// dead letter) and its ack, the row in attempts and its ack, then the record
-// is done. A row therefore implies that its successor exists.
+// dead letter) and its ack, the events that it makes (slot_news.go) and their
+// acks, the row in attempts and its ack, then the record is done. A row
+// therefore implies that its successor and its events exist.
 
 import (
 	"strconv"
@@ -33,6 +34,7 @@ func (s *slot) landed(l *lane, j *job, out schemas.Outcome) {
 		s.soil(l)
 	}
 	s.judge(l, &out, now)
+	s.breakerNews(l, j, &out, now)
 	switch out.Verdict {
 	case schemas.Delivered, schemas.Retry, schemas.Exhausted:
 		if l.failing.count(out.Verdict != schemas.Delivered && out.Failed, now, s.cfg.Limits) && l.disabled != j.version {
@@ -79,6 +81,7 @@ func (s *slot) follow(l *lane, j *job, out *schemas.Outcome, now time.Time) {
 		if due.Before(now) {
 			due = ceilMillisecond(now)
 		}
+		s.retryNews(j, out)
 		next := j.d
 		next.Attempts = made
 		successor, ok := TierRecord(s.cfg.Topology, &next, due, now)
@@ -92,7 +95,7 @@ func (s *slot) follow(l *lane, j *job, out *schemas.Outcome, now time.Time) {
 			s.deadLetter(j, schemas.ReasonDisabled, s.row(j, out.Row, 0, schemas.StateError, time.Time{}))
 			return
 		}
-		if l.halted = l.info.Ordered && l.info.Halt; l.halted {
+		if l.halted = l.info.Ordered && l.info.Halt && j.d.Kind != schemas.KindNotice; l.halted {
 			s.soil(l)
 		}
 		s.deadLetter(j, "exhausted", s.row(j, out.Row, made, schemas.StateError, time.Time{}))
@@ -157,6 +160,11 @@ func (s *slot) deadLetter(j *job, reason string, row schemas.Attempt) {
 
 func (s *slot) deadLetterSettled(j *job, reason string, row schemas.Attempt) {
 	s.remember(row, false)
+	if j.d.Kind == schemas.KindNotice { // tried once, and stale soon: its row says all, nobody sends it again
+		s.writeRow(j, row)
+		return
+	}
+	s.exhaustedNews(j, &row, reason)
 	d := j.d
 	d.Attempts, d.Due, d.Enqueued = max(row.No, d.Attempts), time.Time{}, time.Time{}
 	rec, err := schemas.DeadRecord(s.cfg.Topology, &d, reason, &row)
@@ -167,19 +175,22 @@ func (s *slot) deadLetterSettled(j *job, reason string, row schemas.Attempt) {
 	s.append(rec, func(int64) { s.writeRow(j, row) })
 }
 
-// writeRow appends the row and closes the record once it is acked.
+// writeRow appends what the outcome makes known and the row, and closes the
+// record once they are acked.
 func (s *slot) writeRow(j *job, row schemas.Attempt) {
 	rec, err := row.Record(s.cfg.Topology)
 	if err != nil {
 		s.fail(err)
 		return
 	}
-	s.append(rec, func(int64) {
-		j.lane.settling--
-		j.state = finished
-		s.closePlace(j)
-		s.release(j.bytes)
-		s.pump(j.lane)
+	s.publish(j.takeNews(), func() {
+		s.append(rec, func(int64) {
+			j.lane.settling--
+			j.state = finished
+			s.closePlace(j)
+			s.release(j.bytes)
+			s.pump(j.lane)
+		})
 	})
 }
 
@@ -197,15 +208,17 @@ func (s *slot) retryInPlace(l *lane, j *job, row schemas.Attempt, made int, due 
 	j.state = settling
 	l.settling++
 	s.remember(full, true)
-	s.append(rec, func(int64) {
-		l.settling--
-		j.d.Attempts, j.d.Due = made, due
-		if l.info.Ordered {
-			s.soil(l)
-		}
-		l.again(j, time.Now())
-		s.metrics.waiting.Inc()
-		s.pump(l)
+	s.publish(j.takeNews(), func() {
+		s.append(rec, func(int64) {
+			l.settling--
+			j.d.Attempts, j.d.Due = made, due
+			if l.info.Ordered {
+				s.soil(l)
+			}
+			l.again(j, time.Now())
+			s.metrics.waiting.Inc()
+			s.pump(l)
+		})
 	})
 }
 

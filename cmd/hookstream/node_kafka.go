@@ -138,7 +138,7 @@ func (n *node) lane(id string) (consumer.Lane, bool) {
 	if !ok {
 		return consumer.Lane{}, false
 	}
-	return consumer.Lane{Tenant: t.Tenant, Version: t.Version, Ordered: t.Ordered, Concurrency: t.Concurrency, Halt: t.OnExhausted == "halt"}, true
+	return consumer.Lane{Tenant: t.Tenant, URL: t.URL, Version: t.Version, Ordered: t.Ordered, Concurrency: t.Concurrency, Halt: t.OnExhausted == "halt"}, true
 }
 
 // payload reads an event's data again from where its record lies.

@@ -59,6 +59,7 @@ func (n *node) workers() (parts []part, done func(), err error) {
 		c.Probe, c.Forget = courier.Probe, courier.Forget
 		c.Verify = func(ctx context.Context, id string) { n.challenge(ctx, courier, id) }
 		c.Status, c.Notice = n.status, n.notice
+		c.Wants, c.Announce = n.registry.Wants, announce(courier)
 		c.Logger, c.Registerer = n.log, n.metrics
 		dispatcher, err := consumer.NewDispatcher(c)
 		if err != nil {

@@ -58,11 +58,11 @@ func (p *Profile) compileNotice(f *file) error {
 
 // RetryNotice is the event that announces the retry which an outcome asks for;
 // false when the profile has no such notice, no retry follows, or the delivery
-// is itself a notice. It is a pure function of its arguments, the id included,
+// is itself of an event that hookstream made. It is a pure function of its arguments, the id included,
 // so that a repeated outcome makes the same event. The event goes to whoever
 // of the tenant subscribes to its type, once.
 func (p *Profile) RetryNotice(d *schemas.Delivery, out *schemas.Outcome) (schemas.Event, bool) {
-	if p.notice.Type == "" || out.Verdict != schemas.Retry || out.RetryAt.IsZero() || d.Kind == schemas.KindNotice || d.EventType == p.notice.Type {
+	if p.notice.Type == "" || out.Verdict != schemas.Retry || out.RetryAt.IsZero() || schemas.Quiet(d) || d.EventType == p.notice.Type {
 		return schemas.Event{}, false
 	}
 	failed := time.UnixMilli(out.Row.AttemptedAt + out.Row.DurationMS).UTC()
