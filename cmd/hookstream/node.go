@@ -42,6 +42,7 @@ type node struct {
 	store     *analytics.Store         // nil with --no-clickhouse
 	room      *producer.Room           // nil where retention goes by time
 	receiver  *inbound.Receiver        // nil without sources
+	live      *consumer.Live           // nil without the API
 	members   []member                 // of consumer groups
 	asOf      func() (time.Time, bool) // of the sink; nil without its role
 	health    health
@@ -150,11 +151,17 @@ func (n *node) run(ctx context.Context, announce func(addr string)) error {
 	if n.room != nil {
 		stages = append(stages, []part{{"backlog", n.room.Run}})
 	}
+	if n.live, err = n.newLive(); err != nil {
+		return err
+	}
 	server, err := n.newServer()
 	if err != nil {
 		return err
 	}
 	stages = append(stages, []part{{"http server", func(ctx context.Context) error { return server.run(ctx, announce) }}})
+	if n.live != nil { // stopped first: its clients would hold the server
+		stages = append(stages, []part{{"live view", n.live.Run}})
+	}
 	l := lifecycle{stages: stages, deadline: n.cfg.Drain + 5*time.Second, draining: n.health.drain, log: n.log}
 	return l.Run(ctx)
 }

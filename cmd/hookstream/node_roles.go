@@ -129,6 +129,9 @@ func (n *node) routes() ([]api.Route, error) {
 		return nil, err
 	}
 	routes := append(append(intake.Routes(), n.registry.Routes()...), products...)
+	if n.live != nil {
+		routes = append(routes, n.live.Routes()...)
+	}
 	if n.store != nil {
 		routes = append(routes, n.store.Routes(analytics.RoutesConfig{Owner: n.registry.Owner, Payload: n.payload, Publish: n.publish, AsOf: n.asOf, Log: n.log})...)
 	}
