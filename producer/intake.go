@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,18 +21,26 @@ type IntakeConfig struct {
 	Publish   func(context.Context, []schemas.Event) []Result // Publisher.PublishBatch
 	Check     func(context.Context, *schemas.Event) error     // profile rules; an error is a 422. nil: none
 	Room      func() error                                    // an error is a 507: the backlog is too long. nil: always room
+	Once      func(*schemas.Event) string                     // the id of an event that came without one and is published once only; empty: none. nil: none ever
 	DataLimit int                                             // bytes of one event's data
 	Timeout   time.Duration                                   // how long Kafka may take before the answer is 503
 	MaxLines  int                                             // of one batch
 	MaxBatch  int64                                           // bytes of one batch
 	Window    time.Duration                                   // how long an id is remembered, to tell conflicts
 	Remember  int                                             // how many ids are remembered at most
+
+	// Published gives the data of those of a tenant's events that are on record.
+	// It is asked for ids of Once that this process does not remember. nil: there
+	// is no such record.
+	Published     func(ctx context.Context, tenant string, ids []string) (map[string][]byte, error)
+	RecallTimeout time.Duration // how long it may take
+	Log           *slog.Logger  // nil: none
 }
 
 // DefaultIntakeConfig has everything but Publish.
 func DefaultIntakeConfig() IntakeConfig {
 	return IntakeConfig{DataLimit: schemas.DefaultDataLimit, Timeout: 10 * time.Second, MaxLines: 10_000, MaxBatch: 64 << 20,
-		Window: 10 * time.Minute, Remember: 100_000}
+		Window: 10 * time.Minute, Remember: 100_000, RecallTimeout: time.Second}
 }
 
 // Validate names the field that is wrong.
@@ -47,6 +56,8 @@ func (c IntakeConfig) Validate() error {
 		return fmt.Errorf("intake: a batch may have %d lines and %d bytes; give positive numbers", c.MaxLines, c.MaxBatch)
 	case c.Window < 0 || c.Remember < 1:
 		return fmt.Errorf("intake: ids are remembered for %s, %d at most; give a time and a positive number", c.Window, c.Remember)
+	case c.Published != nil && c.RecallTimeout <= 0:
+		return fmt.Errorf("intake: the record of published events may take %s; give a positive time", c.RecallTimeout)
 	}
 	return nil
 }
@@ -65,9 +76,11 @@ func NewIntake(cfg IntakeConfig) (*Intake, error) {
 	return &Intake{cfg: cfg, seen: newSeen(cfg.Window, cfg.Remember)}, nil
 }
 
-// Accepted is the answer to one event.
+// Accepted is the answer to one event. Duplicate: it was accepted before, and
+// nothing was published again.
 type Accepted struct {
-	ID string `json:"id"`
+	ID        string `json:"id"`
+	Duplicate bool   `json:"duplicate,omitempty"`
 }
 
 // EventBody documents the envelope that POST /v1/events takes.
@@ -93,17 +106,25 @@ func (in *Intake) Routes() []api.Route {
 		// CloudEvents may carry the data in base64: a third more.
 		MaxBody: int64(in.cfg.DataLimit)*4/3 + envelopeRoom,
 		Doc: api.Doc{Summary: "Publish one event: the envelope, or a CloudEvent in structured or binary mode. The header Idempotency-Key is the event's id.",
-			Tag: "events", Request: EventBody{}, Response: Accepted{}, Status: http.StatusAccepted},
+			Tag: "events", Query: []api.Param{forceParam()}, Request: EventBody{}, Response: Accepted{}, Status: http.StatusAccepted},
 	}, {
 		Method: http.MethodPost, Pattern: "/v1/events/batch", Auth: api.Key, Handle: in.batch, MaxBody: in.cfg.MaxBatch,
 		Doc: api.Doc{Summary: "Publish events, one envelope a line (NDJSON). Each line has its result: 202 when all were accepted, 207 when some were.",
-			Tag: "events", Response: BatchAnswer{}, Status: http.StatusAccepted},
+			Tag: "events", Query: []api.Param{forceParam()}, Response: BatchAnswer{}, Status: http.StatusAccepted},
 	}}
+}
+
+func forceParam() api.Param {
+	return api.Param{Name: "force", Type: "boolean", Doc: "publish again what its profile takes once only"}
 }
 
 func (in *Intake) one(w http.ResponseWriter, r *http.Request) error {
 	if err := in.room(); err != nil {
 		return err
+	}
+	force, refused := forced(r)
+	if refused != nil {
+		return refused
 	}
 	body, err := api.ReadBody(r)
 	if err != nil {
@@ -125,11 +146,11 @@ func (in *Intake) one(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), in.cfg.Timeout)
 	defer cancel()
-	res := in.publish(ctx, []schemas.Event{ev})[0]
+	res := in.publish(ctx, []offer{in.offer(ev, force)})[0]
 	if res.problem != nil {
 		return res.problem
 	}
-	return api.WriteJSON(w, http.StatusAccepted, Accepted{ID: res.id})
+	return api.WriteJSON(w, http.StatusAccepted, Accepted{ID: res.id, Duplicate: res.duplicate})
 }
 
 func (in *Intake) room() error {
@@ -229,50 +250,6 @@ func (in *Intake) check(ctx context.Context, ev *schemas.Event) *api.Problem {
 		return unavailable(ev.ID, "the registry did not answer in time; nothing was accepted: send it again")
 	}
 	return api.Fail(http.StatusUnprocessableEntity, "invalid_event", "data", "%s", err.Error())
-}
-
-// outcome is what became of one event: an id, or a problem.
-type outcome struct {
-	id      string
-	problem *api.Problem
-}
-
-// publish writes checked events and says for each what to answer.
-func (in *Intake) publish(ctx context.Context, events []schemas.Event) []outcome {
-	out := make([]outcome, len(events))
-	send := make([]schemas.Event, 0, len(events))
-	at := make([]int, 0, len(events))
-	now := time.Now()
-	for i := range events {
-		ev := &events[i]
-		if ev.ID != "" {
-			switch in.seen.begin(ev, now) {
-			case seenConflict:
-				out[i].problem = api.Fail(http.StatusConflict, "id_conflict", "id", "%q was used for another event within the last minutes; give every event its own id", ev.ID)
-				continue
-			case seenAccepted:
-				out[i].id = ev.ID
-				continue
-			case seenNew:
-			}
-		}
-		send, at = append(send, *ev), append(at, i)
-	}
-	if len(send) == 0 {
-		return out
-	}
-	for j, res := range in.cfg.Publish(ctx, send) {
-		i := at[j]
-		if res.Err != nil {
-			out[i].problem = problemOf(res.Err, res.ID)
-			continue
-		}
-		out[i].id = res.ID
-		if send[j].ID != "" {
-			in.seen.accept(&send[j])
-		}
-	}
-	return out
 }
 
 // problemOf turns an error of reading or publishing an event into its answer.

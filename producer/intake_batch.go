@@ -24,9 +24,10 @@ type BatchAnswer struct {
 
 // LineResult is one line's: an id, or an error.
 type LineResult struct {
-	Line  int        `json:"line"` // from 1; blank lines count but have no result
-	ID    string     `json:"id,omitempty"`
-	Error *LineFault `json:"error,omitempty"`
+	Line      int        `json:"line"` // from 1; blank lines count but have no result
+	ID        string     `json:"id,omitempty"`
+	Duplicate bool       `json:"duplicate,omitempty"` // accepted before, and not published again
+	Error     *LineFault `json:"error,omitempty"`
 }
 
 // LineFault is a problem of one line: what a request of its own would have got.
@@ -47,7 +48,11 @@ func (in *Intake) batch(w http.ResponseWriter, r *http.Request) error {
 	if err := in.room(); err != nil {
 		return err
 	}
-	b := intakeBatch{in: in, r: r}
+	force, refused := forced(r)
+	if refused != nil {
+		return refused
+	}
+	b := intakeBatch{in: in, r: r, force: force}
 	lines := newLineReader(r.Body, in.cfg.DataLimit+envelopeRoom)
 	for read := 0; ; read++ {
 		line, err := lines.next()
@@ -83,8 +88,9 @@ func (in *Intake) batch(w http.ResponseWriter, r *http.Request) error {
 type intakeBatch struct {
 	in     *Intake
 	r      *http.Request
+	force  bool
 	out    BatchAnswer
-	events []schemas.Event
+	events []offer
 	at     []int // index in out.Results of each event
 	bytes  int
 	down   bool         // Kafka did not answer
@@ -101,7 +107,7 @@ func (b *intakeBatch) take(number int, line []byte) {
 		return
 	}
 	b.out.Results = append(b.out.Results, LineResult{Line: number})
-	b.events, b.at = append(b.events, ev), append(b.at, len(b.out.Results)-1)
+	b.events, b.at = append(b.events, b.in.offer(ev, b.force)), append(b.at, len(b.out.Results)-1)
 	b.bytes += len(line)
 }
 
@@ -130,7 +136,7 @@ func (b *intakeBatch) flush() {
 			b.fault(b.at[i], o.problem)
 			continue
 		}
-		b.out.Results[b.at[i]].ID = o.id
+		b.out.Results[b.at[i]].ID, b.out.Results[b.at[i]].Duplicate = o.id, o.duplicate
 		b.out.Accepted++
 	}
 	b.events, b.at, b.bytes = b.events[:0], b.at[:0], 0

@@ -45,8 +45,8 @@ const (
 	seenConflict                   // another body has the id
 )
 
-func keyOf(ev *schemas.Event) fingerprint {
-	return half([]byte(ev.Tenant + "\x00" + ev.ID))
+func keyOf(tenant, id string) fingerprint {
+	return half([]byte(tenant + "\x00" + id))
 }
 
 func half(b []byte) fingerprint {
@@ -54,9 +54,10 @@ func half(b []byte) fingerprint {
 	return fingerprint(sum[:16])
 }
 
-// begin notes an event that is about to be published.
-func (s *seen) begin(ev *schemas.Event, now time.Time) seenAnswer {
-	key, body := keyOf(ev), half(ev.AppendEnvelope(nil))
+// begin notes an event that is about to be published; body is what a repeat of
+// it has to have too.
+func (s *seen) begin(ev *schemas.Event, body fingerprint, now time.Time) seenAnswer {
+	key := keyOf(ev.Tenant, ev.ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forget(now)
@@ -69,17 +70,41 @@ func (s *seen) begin(ev *schemas.Event, now time.Time) seenAnswer {
 		}
 		return seenNew
 	}
-	e := &seenEntry{key: key, body: body, at: now}
-	s.entries[key] = e
-	s.queue = append(s.queue, e)
+	s.note(&seenEntry{key: key, body: body, at: now})
 	return seenNew
+}
+
+func (s *seen) note(e *seenEntry) {
+	s.entries[e.key] = e
+	s.queue = append(s.queue, e)
+}
+
+// knows reports whether anything is remembered of an event's id.
+func (s *seen) knows(ev *schemas.Event, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget(now)
+	_, ok := s.entries[keyOf(ev.Tenant, ev.ID)]
+	return ok
+}
+
+// learn notes an event that was accepted elsewhere, or before this process
+// began; what is remembered stands.
+func (s *seen) learn(tenant, id string, body fingerprint, now time.Time) {
+	key := keyOf(tenant, id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget(now)
+	if _, ok := s.entries[key]; !ok {
+		s.note(&seenEntry{key: key, body: body, at: now, accepted: true})
+	}
 }
 
 // accept notes that the event is in Kafka.
 func (s *seen) accept(ev *schemas.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e, ok := s.entries[keyOf(ev)]; ok {
+	if e, ok := s.entries[keyOf(ev.Tenant, ev.ID)]; ok {
 		e.accepted = true
 	}
 }

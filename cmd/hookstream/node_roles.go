@@ -117,6 +117,10 @@ func (n *node) routes() ([]api.Route, error) {
 	}
 	c := producer.DefaultIntakeConfig()
 	c.Publish, c.Check, c.DataLimit = n.publisher.PublishBatch, n.registry.Check, n.topology.DataLimit
+	c.Once, c.Log = n.registry.OnceID, n.log
+	if n.store != nil {
+		c.Published = n.store.Published
+	}
 	if n.room != nil {
 		c.Room = n.room.Check
 	}
