@@ -193,22 +193,3 @@ func TestTierFor(t *testing.T) {
 		t.Error("a delay under the shortest tier got one")
 	}
 }
-
-func FuzzParseEvent(f *testing.F) {
-	f.Add([]byte(`{"type":"a","data":{}}`), "")
-	f.Add([]byte(`{"specversion":"1.0","id":"a","source":"s","type":"t","data_base64":"e30="}`), "application/cloudevents+json")
-	f.Fuzz(func(t *testing.T, value []byte, contentType string) {
-		rec := Record{Value: value, Headers: []Header{{"content-type", []byte(contentType)}}}
-		ev, err := ParseEvent(EventSource{Topic: "t"}, &rec)
-		if err != nil {
-			return
-		}
-		again, err := ParseEvent(EventSource{Topic: "t"}, &Record{Value: ev.AppendEnvelope(nil)})
-		if err != nil {
-			t.Fatalf("our own envelope is refused: %v", err)
-		}
-		if string(again.Data) != string(ev.Data) || again.ID != ev.ID || again.Type != ev.Type || again.Tenant != ev.Tenant {
-			t.Fatalf("changed: %+v, was %+v", again, ev)
-		}
-	})
-}

@@ -161,8 +161,11 @@ func parse(name string, text []byte) (*Profile, error) {
 	if err := dec.Decode(&f); err != nil {
 		return nil, located(name, err)
 	}
-	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: more than one document; give each profile a file of its own", name)
+	var second yaml.Node
+	if err := dec.Decode(&second); err == nil {
+		return nil, fmt.Errorf("%s:%d: more than one document; give each profile a file of its own", name, max(second.Line, 1))
+	} else if !errors.Is(err, io.EOF) {
+		return nil, located(name, err)
 	}
 	p, err := compile(&f)
 	if err != nil {
@@ -170,7 +173,7 @@ func parse(name string, text []byte) (*Profile, error) {
 		if errors.As(err, &ft) {
 			return nil, fmt.Errorf("%s:%d: %w", name, lineOf(root.Content[0], ft.path), err)
 		}
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s:1: %w", name, err)
 	}
 	p.file = name
 	return p, nil
