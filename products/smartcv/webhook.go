@@ -77,17 +77,15 @@ func (a *API) deliveryID(id string) string {
 func by(r *http.Request) api.Principal { return api.PrincipalOf(r.Context()) }
 
 // find is the webhook of a request. One of another profile is as unknown here
-// as another tenant's.
+// as another tenant's; the answer names it as the client did.
 func (a *API) find(r *http.Request) (endpoint.Webhook, error) {
 	id := r.PathValue("id")
 	v, err := a.cfg.Registry.Get(by(r), id)
-	if err != nil {
-		return v, err
-	}
-	if v.Profile != ProfileName {
+	var problem *api.Problem
+	if err == nil && v.Profile != ProfileName || errors.As(err, &problem) && problem.Status == http.StatusNotFound {
 		return v, api.NotFound("webhook", id)
 	}
-	return v, nil
+	return v, err
 }
 
 func (a *API) create(w http.ResponseWriter, r *http.Request) error {
