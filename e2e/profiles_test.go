@@ -300,3 +300,50 @@ func TestKidSmartRetries(t *testing.T) {
 		before = at
 	}
 }
+
+// TestPairIsPublishedOnce: an event and session of AI Interview published again
+// is reported and not sent, after a restart too, unless it is forced.
+func TestPairIsPublishedOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	r := newRawReceiver(t)
+	s.webhook(map[string]any{"url": r.URL + "/once", "profile": "aiinterview", "events": []string{"*"}})
+	pair := func(query, comment string) (status int, id string, duplicate bool) {
+		t.Helper()
+		a := s.ask(http.MethodPost, "/v1/events"+query, `{"type":"session.feedback_submitted","data":{"session_id":"ses_1","feedback":{"comment":"`+comment+`"}}}`, nil)
+		var answer struct {
+			ID        string
+			Duplicate bool
+		}
+		if err := json.Unmarshal(a.body, &answer); err != nil {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		return a.status, answer.ID, answer.Duplicate
+	}
+	status, first, duplicate := pair("", "good")
+	if status != http.StatusAccepted || duplicate {
+		t.Fatalf("the first: %d, duplicate %v", status, duplicate)
+	}
+	again := func(when string) {
+		t.Helper()
+		if status, id, duplicate := pair("", "good"); status != http.StatusAccepted || id != first || !duplicate {
+			t.Errorf("again %s: %d %s, duplicate %v", when, status, id, duplicate)
+		}
+		if status, _, _ := pair("", "bad"); status != http.StatusConflict {
+			t.Errorf("with other feedback %s: %d", when, status)
+		}
+	}
+	again("at once")
+	s.wantSQL("SELECT count() FROM hookstream.events WHERE event_id = '"+first+"'", "1")
+	s.stop()
+	s.up()
+	again("after a restart")
+	status, forced, duplicate := pair("?force=true", "bad")
+	if status != http.StatusAccepted || forced == first || duplicate {
+		t.Errorf("forced: %d %s, duplicate %v", status, forced, duplicate)
+	}
+	if q := r.wait(t, "/once", 1); !strings.Contains(q.body, `"bad"`) {
+		t.Errorf("sent again: %s", q.body)
+	}
+	s.wantSQL("SELECT count(), countIf(event_id = '"+first+"') FROM hookstream.deliveries", "2\t1")
+}

@@ -78,13 +78,14 @@ func (d *desk) take(ctx context.Context, events []schemas.Event) []producer.Resu
 }
 
 type reply struct {
-	Status int
-	ID     string `json:"id"`
-	Code   string `json:"code"`
-	Field  string `json:"field"`
-	Detail string `json:"detail"`
-	Retry  string
-	Type   string
+	Status    int
+	ID        string `json:"id"`
+	Duplicate bool   `json:"duplicate"`
+	Code      string `json:"code"`
+	Field     string `json:"field"`
+	Detail    string `json:"detail"`
+	Retry     string
+	Type      string
 
 	Accepted, Rejected int
 	Results            []producer.LineResult `json:"results"`

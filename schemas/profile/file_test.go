@@ -47,6 +47,7 @@ func TestBrokenFiles(t *testing.T) {
 		{"delay", "[1h, 2h]", "[1h, 0s]", ":24: retry.delays.1 is 0s"},
 		{"jitter", "jitter: 0.2", "jitter: 2", ":24: retry.jitter"},
 		{"dedupe", "parts: [id]", "parts: [data..id]", `:26: dedupe.parts.0 is "data..id"`},
+		{"once", "dedupe:", "once: [a..b]\ndedupe:", `:26: once.0 is "a..b"`},
 		{"answer case", "stale:", "stail:", ":32: answers.stail is no case"},
 		{"answer missing", "  stale: {status: 400}\n", "", ":27: answers lack the case stale"},
 		{"challenge type", "dedupe:", "challenge: {type: '', body: x, answer: y}\ndedupe:", ":26: challenge.type "},
