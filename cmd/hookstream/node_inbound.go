@@ -43,3 +43,21 @@ func (n *node) mountInbound(mux *http.ServeMux) {
 		n.log.Info("receiving webhooks", "source", s.Name, "profile", s.Profile, "paths", strings.Join(append([]string{inbound.InPath + s.Name}, s.Paths...), " "))
 	}
 }
+
+// newDeduper is the worker behind the receivers, which lets each event through
+// once.
+func (n *node) newDeduper() (*inbound.Deduper, error) {
+	c := inbound.DefaultDeduperConfig()
+	c.Options, c.Instance, c.Topology = n.options, n.memberID(RoleInbound), n.topology
+	c.Group = n.group(RoleInbound)
+	c.Rules = map[string]inbound.Rule{}
+	for _, s := range n.cfg.Inbound {
+		rule := inbound.Rule{Topic: s.Topic}
+		if p, ok := n.profiles.Get(s.Profile); ok {
+			rule.Keep = p.Window()
+		}
+		c.Rules[s.Name] = rule
+	}
+	c.Append, c.Log, c.Registerer = n.writer.Append, n.log, n.metrics
+	return inbound.NewDeduper(c)
+}

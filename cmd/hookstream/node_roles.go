@@ -30,6 +30,14 @@ func (n *node) workers() (parts []part, done func(), err error) {
 		n.members = append(n.members, member{RoleFanout, fanout.Joined})
 		parts = append(parts, part{"fan-out", fanout.Run}, part{"idle callback endpoints", n.registry.Run})
 	}
+	if n.receiver != nil {
+		deduper, err := n.newDeduper()
+		if err != nil {
+			return nil, done, err
+		}
+		n.members = append(n.members, member{RoleInbound, deduper.Joined})
+		parts = append(parts, part{"deduper", deduper.Run})
+	}
 	if n.cfg.Has(RoleMover) {
 		c := consumer.DefaultMoverConfig()
 		c.Options, c.Instance, c.Topology = n.options, n.memberID(RoleMover), n.topology

@@ -1,0 +1,99 @@
+package inbound
+
+// Reading a part of a topic once, outside of any group.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/hookstream/hookstream/schemas"
+)
+
+// span is the offsets [from, to) of one partition.
+type span struct{ from, to int64 }
+
+// readBack gives every record of the spans to take, in order within a
+// partition. The topics that it is for have no transaction markers, so that the
+// record before a span's end is there unless retention took the whole span.
+func readBack(ctx context.Context, options []kgo.Opt, topic string, want map[int32]span, take func(*kgo.Record)) error {
+	open := map[int32]kgo.Offset{}
+	for p, s := range want {
+		if s.from < s.to {
+			open[p] = kgo.NewOffset().At(s.from)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	client, err := kgo.NewClient(append(options[:len(options):len(options)],
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: open}),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // retention took the first of them meanwhile
+		kgo.AlwaysRetryEOF(), kgo.FetchMaxWait(100*time.Millisecond))...)
+	if err != nil {
+		return fmt.Errorf("connecting to read %s: %w", topic, err)
+	}
+	defer client.Close()
+	for len(open) > 0 {
+		fetches := client.PollFetches(ctx)
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("reading %s: %w", topic, err)
+		}
+		for _, e := range fetches.Errors() {
+			var code *kerr.Error
+			if !errors.As(e.Err, &code) || !code.Retriable {
+				return fmt.Errorf("reading %s/%d: %w", topic, e.Partition, e.Err)
+			}
+		}
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+			s := want[p.Partition]
+			if _, reading := open[p.Partition]; !reading {
+				return
+			}
+			for _, r := range p.Records {
+				if r.Offset < s.to {
+					take(r)
+				}
+				if r.Offset >= s.to-1 {
+					delete(open, p.Partition)
+					return
+				}
+			}
+			if p.LogStartOffset >= s.to {
+				delete(open, p.Partition)
+			}
+		})
+	}
+	return nil
+}
+
+// fromKafka copies no bytes: the client gives each record its own.
+func fromKafka(r *kgo.Record) schemas.Record {
+	rec := schemas.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value, Time: r.Timestamp}
+	if len(r.Headers) > 0 {
+		rec.Headers = make([]schemas.Header, len(r.Headers))
+		for i, h := range r.Headers {
+			rec.Headers[i] = schemas.Header{Key: h.Key, Value: h.Value}
+		}
+	}
+	return rec
+}
+
+// maxErrorText bounds an error's text in a record, in bytes.
+const maxErrorText = 4 << 10
+
+// cutText shortens s to at most n bytes, at a character's border.
+func cutText(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
