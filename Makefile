@@ -13,6 +13,8 @@ KAFKATEST := github.com/hookstream/hookstream/internal/kafkatest
 TEST_TIMEOUT ?= 15m
 # -race for the suites against a real Kafka.
 RACE ?=
+# How long `make fuzz` spends on each target.
+FUZZTIME ?= 30s
 # What `make run` passes on, for example ARGS=--listen=127.0.0.1:9000.
 ARGS ?=
 
@@ -51,6 +53,16 @@ test-kafka: engine need-java need-mvn ## the suites that use Kafka, against a re
 	[ -n "$$packages" ] || { echo "no package uses $(KAFKATEST)" >&2; exit 1; }; \
 	echo $$packages; \
 	$(GO) run ./internal/devstack/realkafka -- $(GO) test $(RACE) -count=1 -p 1 -timeout $(TEST_TIMEOUT) $$packages
+
+# Small inputs are found soon; making them smaller still costs more than it gives.
+.PHONY: fuzz
+fuzz: need-go ## fuzz every parser that meets the outside, FUZZTIME for each
+	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  for target in $$(cat $$dir/*_test.go | sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p'); do \
+	    echo "$$dir $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x -parallel 1 $$dir; \
+	  done; \
+	done
 
 .PHONY: lint
 lint: need-go fmt vet ## formatting, vet and staticcheck
