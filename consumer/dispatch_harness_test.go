@@ -31,7 +31,7 @@ type world struct {
 	notices []schemas.Notice
 	status  []schemas.EndpointStatus
 	rows    []schemas.Attempt
-	records map[string][]schemas.Record // by topic: dead, due, park, lanes
+	records map[string][]schemas.Record // by topic: dead, due, park, lanes, events
 	changed chan struct{}
 	broken  map[string]schemas.BreakerState
 }
@@ -65,7 +65,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	topo := w.c.Topology
-	topics := []string{topo.AttemptsTopic(), topo.DeadTopic(), topo.DueTopic(), topo.ParkTopic(), topo.LanesTopic()}
+	topics := []string{topo.AttemptsTopic(), topo.DeadTopic(), topo.DueTopic(), topo.ParkTopic(), topo.LanesTopic(), topo.EventsTopic()}
 	for _, tier := range schemas.Tiers() {
 		topics = append(topics, topo.TierTopic(tier))
 	}

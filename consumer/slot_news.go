@@ -74,9 +74,7 @@ func (s *slot) breakerNews(l *lane, j *job, out *schemas.Outcome, now time.Time)
 		if !state.Open {
 			return
 		}
-		if l.told = state.Since; l.told.IsZero() {
-			l.told = now
-		}
+		l.told = toldSince(state, now)
 		c.Type, c.Reason, c.Failures, c.Since, c.Until = schemas.EventBreakerOpened, state.Reason, state.Failures, l.told, state.OpenUntil
 	} else {
 		if out.Failed || s.cfg.Breaker(l.id).Open {
@@ -87,6 +85,14 @@ func (s *slot) breakerNews(l *lane, j *job, out *schemas.Outcome, now time.Time)
 	}
 	s.soil(l)
 	j.news = append(j.news, s.condition(l.id, l.info, c)...)
+}
+
+// toldSince is when an open breaker opened; zero for a closed one.
+func toldSince(state schemas.BreakerState, now time.Time) time.Time {
+	if state.Open && state.Since.IsZero() {
+		return now
+	}
+	return state.Since
 }
 
 // enabledNews is what an owner's order to go on makes: it ends a disabling, or

@@ -180,7 +180,7 @@ func (s *slot) restore(g *laneLog, park stretch, now time.Time) stretch {
 		}
 		if row.Breaker != (schemas.BreakerState{}) {
 			s.cfg.Restore(id, row.Breaker)
-			l.told = row.Breaker.Since
+			l.told = toldSince(row.Breaker, now)
 		}
 		switch {
 		case row.State == schemas.LaneOpen:
