@@ -20,10 +20,11 @@ type Unknown []byte
 
 // parseKeeping reads a row and what it holds beyond the row's type.
 func parseKeeping[T any](rec *Record, row *T, unknown *Unknown) error {
+	var zero T
+	*row = zero
 	rest, err := json.Parse(rec.Value, row, json.DisallowUnknownFields|json.DontMatchCaseInsensitiveStructFields)
 	// The library's only marker of an unknown field is its text.
 	if err != nil && strings.HasPrefix(err.Error(), "json: unknown field ") {
-		var zero T
 		*row = zero
 		if rest, err = json.Parse(rec.Value, row, json.DontMatchCaseInsensitiveStructFields); err == nil {
 			*unknown, err = unknownFields(rec.Value, reflect.TypeFor[T]())
