@@ -55,6 +55,12 @@ func TestProductHeadersOnTheWire(t *testing.T) {
 		"aiinterview": func(_, body string) []string {
 			return []string{"Content-Type: application/json", "X-Webhook-Signature: " + testMAC(body)}
 		},
+		"smartcv": func(ts, body string) []string {
+			return []string{"Content-Type: application/json", "X-SmartCV-Signature: sha256=" + testMAC(ts+"."+body), "X-SmartCV-Timestamp: " + ts}
+		},
+		"smartkyc": func(_, body string) []string {
+			return []string{"Content-Type: application/json", "X-SmartKYC-Signature: " + testMAC(body)}
+		},
 		"ihateppt": func(ts, body string) []string {
 			return []string{"Content-Type: application/json", "X-Webhook-Signature: sha256=" + testMAC(ts+"."+body), "X-Webhook-Timestamp: " + ts, "X-Webhook-Event: ppt.generation.started"}
 		},
@@ -107,6 +113,8 @@ func TestProductVerdicts(t *testing.T) {
 	}{
 		"kidsmart":    {[]int{200, 201, 204, 206, 299}, []int{302, 400, 401, 413, 500, 503}, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}},
 		"aiinterview": {[]int{200, 201, 204, 206, 299}, []int{302, 401, 405, 500}, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}},
+		"smartcv":     {[]int{200, 201, 202, 204}, []int{203, 205, 206, 208, 226, 301, 302, 304, 307, 308, 400, 401, 404, 500, 503}, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}},
+		"smartkyc":    {[]int{200, 201, 202, 204, 206, 299}, []int{301, 302, 400, 401, 404, 422, 429, 500, 503}, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}},
 		"ihateppt":    {[]int{200}, []int{201, 202, 204, 206, 301, 307, 400, 500}, []time.Duration{time.Second, 5 * time.Second, 30 * time.Second}},
 	} {
 		answer, says := 0, ""
