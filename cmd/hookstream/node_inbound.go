@@ -50,14 +50,7 @@ func (n *node) newDeduper() (*inbound.Deduper, error) {
 	c := inbound.DefaultDeduperConfig()
 	c.Options, c.Instance, c.Topology = n.options, n.memberID(RoleInbound), n.topology
 	c.Group = n.group(RoleInbound)
-	c.Rules = map[string]inbound.Rule{}
-	for _, s := range n.cfg.Inbound {
-		rule := inbound.Rule{Topic: s.Topic}
-		if p, ok := n.profiles.Get(s.Profile); ok {
-			rule.Keep = p.Window()
-		}
-		c.Rules[s.Name] = rule
-	}
+	c.Rules = inbound.Rules(n.cfg.Inbound, n.profiles)
 	c.Append, c.Log, c.Registerer = n.writer.Append, n.log, n.metrics
 	return inbound.NewDeduper(c)
 }
