@@ -143,3 +143,23 @@ func FuzzRequestKey(f *testing.F) {
 		}
 	})
 }
+
+// TestDeepBodies: a body of brackets is refused before the parser recurses
+// through it.
+func TestDeepBodies(t *testing.T) {
+	for _, body := range []string{strings.Repeat("[", 8<<20), `{"any":` + strings.Repeat(`{"a":`, 1<<20), `{"any":{"x":"\"","y":` + strings.Repeat("[", 1001) + strings.Repeat("]", 1001) + `}}`} {
+		var into struct {
+			Any map[string]any `json:"any"`
+		}
+		var problem *Problem
+		if err := ParseJSON([]byte(body), &into); !errors.As(err, &problem) || problem.Status != http.StatusBadRequest || !strings.Contains(problem.Detail, "levels deep") {
+			t.Errorf("%.40s: %v", body, err)
+		}
+	}
+	var into struct {
+		Any map[string]any `json:"any"`
+	}
+	if err := ParseJSON([]byte(`{"any":{"a":`+strings.Repeat("[", 900)+strings.Repeat("]", 900)+`}}`), &into); err != nil {
+		t.Error(err)
+	}
+}

@@ -55,6 +55,9 @@ func ParseJSON(b []byte, into any) error {
 	if len(strings.TrimSpace(string(b))) == 0 {
 		return Fail(http.StatusBadRequest, "bad_json", "", "the body is empty; send a JSON object")
 	}
+	if tooDeep(b) {
+		return Fail(http.StatusBadRequest, "bad_json", "", "the body is nested more than %d levels deep", maxDepth)
+	}
 	rest, err := json.Parse(b, into, json.DisallowUnknownFields|json.DontMatchCaseInsensitiveStructFields)
 	if err == nil {
 		if len(strings.TrimLeft(string(rest), " \t\r\n")) != 0 {
@@ -75,6 +78,30 @@ func ParseJSON(b []byte, into any) error {
 		return Fail(http.StatusUnprocessableEntity, "unknown_field", name, "there is no such field; leave it out or see /openapi.json for the names")
 	}
 	return Fail(http.StatusBadRequest, "bad_json", "", "the body is not valid JSON")
+}
+
+// maxDepth is how many levels of objects and lists a body may have. The parser
+// recurses, and a stack that overflows ends the process.
+const maxDepth = 1000
+
+// tooDeep looks at brackets outside of strings, which is right up to the first
+// syntax error, and no parser goes further.
+func tooDeep(b []byte) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(b) && depth <= maxDepth; i++ {
+		switch c := b[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return depth > maxDepth
 }
 
 // kindOf names the JSON kind of a value by its first byte. The parser gives the

@@ -183,6 +183,9 @@ func (e *Event) Check() error {
 	if len(e.Data) == 0 {
 		return invalid("data", "is missing; give any JSON value")
 	}
+	if TooDeep(e.Data) {
+		return invalid("data", "is nested more than %d levels deep", MaxDepth)
+	}
 	if !json.Valid(e.Data) {
 		return invalid("data", "is not valid JSON")
 	}
@@ -320,6 +323,9 @@ func parseObject(b []byte, into any) error {
 	}
 	if trimmed[0] != '{' {
 		return invalid("event", "is no JSON object; send {\"type\":…,\"data\":…}")
+	}
+	if TooDeep(trimmed) {
+		return invalid("event", "is nested more than %d levels deep", MaxDepth)
 	}
 	rest, err := json.Parse(trimmed, into, parseFlags)
 	if err != nil {

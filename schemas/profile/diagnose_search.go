@@ -94,7 +94,7 @@ func (x *examination) bodies() []variant[[]byte] {
 	add(bytes.TrimRight(x.body, "\r\n"), "what was signed lacks the line break at the body's end; keep the raw bytes (an editor or echo adds one)")
 	add(append(bytes.Clone(x.body), '\n'), "what was signed has a line break at its end that this body lacks; keep the raw bytes (curl -d @FILE drops it, --data-binary keeps it)")
 	add(bytes.ReplaceAll(x.body, []byte("\r\n"), []byte("\n")), "what was signed has LF where this body has CRLF; keep the raw bytes")
-	if !json.Valid(x.body) {
+	if !valid(x.body) {
 		return out
 	}
 	const again = "what was signed is not these bytes but the same JSON written again, "

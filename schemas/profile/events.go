@@ -82,6 +82,9 @@ func (p *Profile) checkRules(eventType string, data []byte) error {
 	if !p.Knows(eventType) {
 		return &Fault{Field: "type", Reason: fmt.Sprintf("%q is not among the event types of %s: %s", eventType, p.name, p.typeList())}
 	}
+	if schemas.TooDeep(data) {
+		return &Fault{Field: "data", Reason: fmt.Sprintf("is nested more than %d levels deep", schemas.MaxDepth)}
+	}
 	if !json.Valid(data) {
 		return &Fault{Field: "data", Reason: "is not valid JSON"}
 	}

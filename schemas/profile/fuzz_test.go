@@ -170,21 +170,6 @@ func otherKey(p *Profile, a, b []byte) bool {
 	return err == nil && err2 == nil && !bytes.Equal(bytes.TrimRight(one, "\x00"), bytes.TrimRight(two, "\x00"))
 }
 
-// TestSecretsThatHMACTakesForOne: base64 of a key and of the same key with a
-// zero behind it are two texts and one key.
-func TestSecretsThatHMACTakesForOne(t *testing.T) {
-	set, err := Builtin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, _ := set.Get("standard")
-	short := []byte(p.NewSecret(append([]byte("0"), make([]byte, 24)...)))
-	long := []byte(p.NewSecret(append([]byte("0"), make([]byte, 25)...)))
-	if bytes.Equal(short, long) || otherKey(p, short, long) {
-		t.Errorf("%s and %s", short, long)
-	}
-}
-
 // FuzzReceived: no request makes a receiver panic, and what nobody signed is
 // refused with a reason that does not hold the secret.
 func FuzzReceived(f *testing.F) {
@@ -265,4 +250,32 @@ func FuzzTemplate(f *testing.F) {
 		}
 		_ = tmpl.match(a, func(string, string) {})
 	})
+}
+
+// TestDeepRequests: a receiver gets brackets by the megabyte from whoever finds
+// it; a publisher's never come as far as a body.
+func TestDeepRequests(t *testing.T) {
+	set, err := Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, body := range []string{strings.Repeat("[", 8<<20), `{"id":` + strings.Repeat(`{"id":`, 1<<20)} {
+		for _, name := range set.Names() {
+			p, _ := set.Get(name)
+			header := func(string) string { return "x" }
+			var fault *Fault
+			if err := p.CheckData(p.Events()[0].Type, []byte(body)); !errors.As(err, &fault) || !strings.Contains(fault.Reason, "levels deep") {
+				t.Errorf("%s: %v", name, err)
+			}
+			var refused *Refusal
+			if _, err := p.Read(header, []byte(body)); !errors.As(err, &refused) {
+				t.Errorf("%s reads it: %v", name, err)
+			}
+			_, _ = p.DedupeKey(header, []byte(body))
+			_, _ = p.Meta([]byte(body))
+			if _, ok := p.ChallengeReply([]byte(body)); ok || p.ChallengeAnswered([]byte(body), "x") {
+				t.Errorf("%s takes it for a challenge", name)
+			}
+		}
+	}
 }

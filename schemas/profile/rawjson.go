@@ -7,7 +7,12 @@ import (
 	"strings"
 
 	"github.com/segmentio/encoding/json"
+
+	"github.com/hookstream/hookstream/schemas"
 )
+
+// valid reports whether data is JSON that may be parsed.
+func valid(data []byte) bool { return !schemas.TooDeep(data) && json.Valid(data) }
 
 // isObject reports whether valid JSON is an object.
 func isObject(data []byte) bool {
@@ -18,7 +23,7 @@ func isObject(data []byte) bool {
 // members are the raw values of an object's fields; of a name that stands
 // twice the last one, as most readers take it. They alias data.
 func members(data []byte) (map[string]json.RawMessage, bool) {
-	if !isObject(data) {
+	if !isObject(data) || schemas.TooDeep(data) {
 		return nil, false
 	}
 	var m map[string]json.RawMessage

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/segmentio/encoding/json"
 )
 
 // defaultDrift is how far a timestamp may be off where a file says nothing.
@@ -41,7 +39,7 @@ func (p *Profile) Read(header func(string) string, body []byte) (Received, error
 	refuse := func(format string, args ...any) (Received, error) {
 		return r, &Refusal{CaseBadPayload, fmt.Sprintf(format, args...)}
 	}
-	if !json.Valid(body) {
+	if !valid(body) {
 		return refuse("the body is no JSON")
 	}
 	if !isObject(body) {
