@@ -100,6 +100,9 @@ type Config struct {
 
 	// listen.
 	Receive ReceiveConfig
+
+	// The commands that ask a running hookstream.
+	API string // address of its API
 }
 
 // ReceiveConfig is how the local receiver checks and answers.
@@ -151,6 +154,7 @@ func Default(command string) Config {
 			CoolDown: 30 * time.Second, MaxCoolDown: 10 * time.Minute, Probes: 1,
 		},
 		Receive: ReceiveConfig{Profile: "standard", Status: 200},
+		API:     "http://127.0.0.1:8080",
 	}
 	switch command {
 	case cmdDev:

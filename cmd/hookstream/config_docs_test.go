@@ -4,6 +4,7 @@ package main
 // line that help and README show.
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -137,7 +138,16 @@ func TestExamplesAreTaken(t *testing.T) {
 			}
 			kept = append(kept, args[i])
 		}
-		if _, err := Load(name, kept, nil); err != nil {
+		var more []func(*flag.FlagSet)
+		if c := find(tree, name); c.verbs != nil {
+			v, rest, err := c.verbOf(kept)
+			if err != nil {
+				t.Errorf("%s: %v", line, err)
+				continue
+			}
+			kept, more = rest, append(more, v.flags)
+		}
+		if _, err := Load(name, kept, nil, more...); err != nil {
 			t.Errorf("%s: %v", line, err)
 		}
 	}

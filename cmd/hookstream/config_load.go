@@ -25,10 +25,11 @@ type Loaded struct {
 
 // Load reads the configuration of a command. The error names the flag,
 // variable or key, and the cure; it is flag.ErrHelp when help was asked for.
-func Load(command string, args, environ []string) (*Loaded, error) {
+// More are flags that are no settings, such as those of a verb.
+func Load(command string, args, environ []string, more ...func(*flag.FlagSet)) (*Loaded, error) {
 	l := &Loaded{Command: command, Config: Default(command), From: map[string]string{}}
 	all := settings(&l.Config)
-	given, err := l.scan(all, args)
+	given, err := l.scan(all, args, more)
 	if err != nil {
 		return nil, err
 	}
@@ -89,13 +90,18 @@ func (r raw) IsBoolFlag() bool { return r.bool }
 
 // scan reads the command line: flags may stand before and after arguments, and
 // -- ends them.
-func (l *Loaded) scan(all []*setting, args []string) (map[string]string, error) {
+func (l *Loaded) scan(all []*setting, args []string, more []func(*flag.FlagSet)) (map[string]string, error) {
 	given := map[string]string{}
 	fs := flag.NewFlagSet(l.Command, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	for _, s := range all {
 		if s.takenBy(l.Command) {
 			fs.Var(raw{s.name, s.isBool(), s.separator(), given}, s.name, s.help)
+		}
+	}
+	for _, define := range more {
+		if define != nil {
+			define(fs)
 		}
 	}
 	for {

@@ -45,6 +45,8 @@ func envName(flag string) string {
 // settings lists all settings, bound to c.
 func settings(c *Config) []*setting {
 	var (
+		asking  = askingCommands()
+		signing = []string{cmdSign, cmdVerify}
 		every   = []string{cmdDev, cmdServe, cmdProduce, cmdListen, cmdTopics, cmdClickHouse, cmdReady}
 		node    = []string{cmdDev, cmdServe}
 		dev     = []string{cmdDev}
@@ -58,7 +60,7 @@ func settings(c *Config) []*setting {
 		servers = []string{cmdDev, cmdServe, cmdListen, cmdClickHouse, cmdReady}
 	)
 	return []*setting{
-		{"config", every, "FILE", "YAML file with these settings; flags and environment stand over it", false, text(&c.File)},
+		{"config", slices.Concat(every, asking, signing), "FILE", "YAML file with these settings; flags and environment stand over it", false, text(&c.File)},
 		{"listen", servers, "HOST:PORT", "address to listen on for HTTP", false, text(&c.Listen)},
 		{"data", storage, "DIR", "folder for what this process keeps on disk", false, text(&c.Data)},
 		{"log-level", every, "LEVEL", "debug, info, warn or error", false, level(&c.LogLevel)},
@@ -67,7 +69,8 @@ func settings(c *Config) []*setting {
 		{"roles", serve, "ROLE,…", "what this process does: " + strings.Join(AllRoles(), ", "), false, roles(&c.Roles)},
 		{"instance", node, "NAME", "name of this process in consumer groups, unique and lasting (default: host name and an id kept in --data)", false, text(&c.Instance)},
 		{"drain", node, "DURATION", "how long the first signal waits for requests in flight", false, duration(&c.Drain)},
-		{"api-key", node, "KEY", "root key of the API; prefer the environment variable", true, text(&c.APIKey)},
+		{"api", asking, "URL", "address of a running hookstream's API", false, text(&c.API)},
+		{"api-key", slices.Concat(node, asking), "KEY", "dev and serve: the root key of the API; elsewhere any key of it; prefer the environment variable", true, text(&c.APIKey)},
 		{"master-key", node, "KEY,…", "32 bytes in hex or base64 that seal secrets; older keys, which still open, after it; prefer the environment variable", true, text(&c.MasterKey)},
 		{"api-rate", node, "N", "requests per minute of a key without a limit of its own", false, float(&c.APIRate)},
 		{"api-burst", node, "N", "requests that a rested key may send at once", false, integer(&c.APIBurst)},
@@ -100,7 +103,7 @@ func settings(c *Config) []*setting {
 		{"flush-rows", node, "N", "rows that make an insert go out sooner", false, integer(&c.FlushRows)},
 		{"flush-bytes", node, "SIZE", "bytes that make an insert go out sooner", false, size(&c.FlushBytes)},
 
-		{"profiles", []string{cmdDev, cmdServe, cmdListen}, "DIR", "folder of further webhook profiles", false, text(&c.Profiles)},
+		{"profiles", []string{cmdDev, cmdServe, cmdListen, cmdSign, cmdVerify}, "DIR", "folder of further webhook profiles", false, text(&c.Profiles)},
 		{"allow-private", node, "", "deliver to loopback and private addresses", false, boolean(&c.AllowPrivate)},
 		{"allow-http", node, "", "deliver to http:// URLs", false, boolean(&c.AllowHTTP)},
 		{"concurrency", node, "N", "requests in flight to one endpoint", false, integer(&c.Concurrency)},

@@ -58,6 +58,10 @@ func (c *Config) Validate(command string) error {
 	case cmdListen:
 		c.checkListen(&p)
 		c.checkReceive(&p)
+	default:
+		if slices.Contains(askingCommands(), command) {
+			c.checkAsking(&p)
+		}
 	}
 	return errors.Join(p...)
 }

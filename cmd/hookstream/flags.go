@@ -26,7 +26,23 @@ const (
 	cmdEngine     = "fetch-engine"
 	cmdVersion    = "version"
 	cmdHelp       = "help"
+	cmdWebhooks   = "webhooks"
+	cmdEvents     = "events"
+	cmdEventTypes = "event-types"
+	cmdLogs       = "logs"
+	cmdDeliveries = "deliveries"
+	cmdTail       = "tail"
+	cmdTest       = "test"
+	cmdDead       = "dead"
+	cmdBreakers   = "breakers"
+	cmdSign       = "sign"
+	cmdVerify     = "verify"
 )
+
+// askingCommands are those that ask a running hookstream by its API.
+func askingCommands() []string {
+	return []string{cmdWebhooks, cmdEvents, cmdEventTypes, cmdLogs, cmdDeliveries, cmdTail, cmdTest, cmdDead, cmdBreakers}
+}
 
 // Exit codes.
 const (
@@ -79,11 +95,12 @@ type command struct {
 	hidden   bool // not in the overview
 	plain    bool // has no settings and reads no configuration
 	body     Body
+	verbs    []verb // stand for body
 }
 
 // commands is the tree in the order of help.
 func commands(b Bodies) []command {
-	return []command{
+	return slices.Concat([]command{
 		{name: cmdDev, short: "everything in one process, with its own Kafka and ClickHouse",
 			long:     "Starts an embedded Kafka broker and an embedded ClickHouse engine on real ports, and every role on them. What it keeps lies in --data and survives restarts. Not for production.",
 			examples: []string{"hookstream dev --demo", "hookstream dev --listen 127.0.0.1:9000 --data /tmp/hooks", "hookstream dev --no-clickhouse"}, body: b.Dev},
@@ -99,6 +116,7 @@ func commands(b Bodies) []command {
 		{name: cmdTopics, args: "create|check", short: "create the topics of hookstream, or check that they are as they have to be",
 			long:     "create makes what is missing and refuses what is there with a wrong partition count or policy; check changes nothing and ends with 1 when something is missing or wrong.",
 			examples: []string{"hookstream topics create --brokers kafka:9092 --replicas 3 --min-isr 2", "hookstream topics check --brokers kafka:9092"}, body: runTopics},
+	}, verbCommands(), []command{
 		{name: cmdConfig, args: "[COMMAND]", short: "show the effective configuration, secrets masked, and where each value came from",
 			long:     "Prints YAML that --config takes. COMMAND is whose configuration is meant (default: serve); its flags may follow.",
 			examples: []string{"hookstream config", "hookstream config dev --slots 8", "HOOKSTREAM_ROLES=sink hookstream config serve"}, plain: true},
@@ -111,7 +129,7 @@ func commands(b Bodies) []command {
 		{name: cmdVersion, short: "the version of this binary", plain: true},
 		{name: cmdHelp, args: "[COMMAND]", short: "what a command does and its flags", plain: true},
 		{name: cmdEngine, short: "put the embedded engine's library into the cache folder", hidden: true, body: runFetchEngine},
-	}
+	})
 }
 
 // streams are the process's, or a test's.
@@ -146,6 +164,9 @@ func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io
 		return io.done(ctx, printVersion(out))
 	case cmdConfig:
 		return io.done(ctx, runConfig(out, errw, tree, rest, environ))
+	}
+	if cmd.verbs != nil {
+		return io.done(ctx, cmd.startVerb(ctx, io, rest, environ))
 	}
 	return io.done(ctx, cmd.start(ctx, io, rest, environ))
 }

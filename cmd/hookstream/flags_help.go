@@ -19,7 +19,7 @@ func printOverview(w io.Writer, tree []command) error {
 			fmt.Fprintf(&b, "  %-11s %s\n", c.name, c.short)
 		}
 	}
-	b.WriteString("\nEvery flag is also an environment variable (HOOKSTREAM_ and the name in upper\ncase with _) and a key of the YAML file that --config names. Flags stand over\nthe environment, the environment over the file.\n\nhookstream help COMMAND says more.\n")
+	b.WriteString("\nEvery setting is a flag, an environment variable (HOOKSTREAM_ and the name in\nupper case with _) and a key of the YAML file that --config names. Flags stand over\nthe environment, the environment over the file.\n\nExit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong.\nhookstream help COMMAND says more.\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -32,13 +32,25 @@ func runHelp(w io.Writer, tree []command, args []string) error {
 	if c == nil {
 		return Usage("%q is no command; see: hookstream help", args[0])
 	}
+	if len(args) > 1 && len(c.verbs) > 1 {
+		v, _, err := c.verbOf(args[1:])
+		if err != nil {
+			return err
+		}
+		return c.printVerbHelp(w, v)
+	}
 	return c.printHelp(w)
 }
 
 func (c *command) printHelp(w io.Writer) error {
+	if len(c.verbs) == 1 {
+		return c.printVerbHelp(w, &c.verbs[0])
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "Usage: hookstream %s", c.name)
-	if !c.plain {
+	if c.verbs != nil {
+		b.WriteString(" VERB [FLAGS] [ARGUMENTS]")
+	} else if !c.plain {
 		b.WriteString(" [FLAGS]")
 	}
 	if c.args != "" {
@@ -48,29 +60,41 @@ func (c *command) printHelp(w io.Writer) error {
 	if c.long != "" {
 		b.WriteString("\n" + wrap(c.long, 78) + "\n")
 	}
-	c.writeFlags(&b)
-	if len(c.examples) > 0 {
-		b.WriteString("\nExamples:\n")
-		for _, e := range c.examples {
-			b.WriteString("  " + e + "\n")
-		}
+	if c.verbs != nil {
+		b.WriteString("\nVerbs:\n")
+		c.writeVerbs(&b)
 	}
+	c.writeFlags(&b)
+	writeExamples(&b, c.examples)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// writeFlags lists the command's settings with defaults; help config lists
+func writeExamples(b *strings.Builder, examples []string) {
+	if len(examples) == 0 {
+		return
+	}
+	b.WriteString("\nExamples:\n")
+	for _, e := range examples {
+		b.WriteString("  " + e + "\n")
+	}
+}
+
+// writeFlags lists the command's settings under a title; help config lists
 // everybody's.
 func (c *command) writeFlags(b *strings.Builder) {
+	var flags strings.Builder
+	c.writeSettings(&flags)
+	if flags.Len() > 0 {
+		b.WriteString("\nFlags:\n" + flags.String())
+	}
+}
+
+func (c *command) writeSettings(b *strings.Builder) {
 	def := Default(c.name)
-	titled := false
 	for _, s := range settings(&def) {
 		if c.name != cmdConfig && !s.takenBy(c.name) {
 			continue
-		}
-		if !titled {
-			b.WriteString("\nFlags:\n")
-			titled = true
 		}
 		fmt.Fprintf(b, "  --%s", s.name)
 		if s.arg != "" {
