@@ -142,7 +142,7 @@ func TestPublishIsRefusedByTheProfile(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	r := newRawReceiver(t)
-	for _, name := range []string{"kidsmart", "aiinterview", "ihateppt"} {
+	for _, name := range []string{"kidsmart", "aiinterview", "ihateppt", "smartcv"} {
 		s.webhook(map[string]any{"tenant": "of-" + name, "url": r.URL + "/" + name, "events": []string{"*"}, "profile": name, "skip_verification": true})
 	}
 	big := strings.Repeat("x", 102_400)
@@ -163,11 +163,18 @@ func TestPublishIsRefusedByTheProfile(t *testing.T) {
 		{"aiinterview", "interview.completed", `{"session_id":"s","invitee_email":"a@b.c","timestamp":"2025-03-04T05:06:07Z"}`, "timestamp"},
 		// 17,100 characters of 6 bytes each.
 		{"aiinterview", "session.feedback_submitted", `{"session_id":"s","feedback":{"c":"` + strings.Repeat("é", 17_100) + `"}}`, "102400"},
+		{"smartcv", "user.registered", `{"user":{"id":"` + big[:102_300] + `"}}`, "102400"},
 	} {
 		body := fmt.Sprintf(`{"tenant":"of-%s","type":%q,"data":%s}`, c.profile, c.event, c.data)
 		if a := s.ask(http.MethodPost, "/v1/events", body, nil); a.status != http.StatusUnprocessableEntity && a.status != http.StatusBadRequest || !strings.Contains(string(a.body), c.want) {
 			t.Errorf("%s %.80s: %d %s", c.profile, c.data, a.status, a.body)
 		}
+	}
+	// An endpoint may take more.
+	s.webhook(map[string]any{"tenant": "of-raised", "url": r.URL + "/raised", "events": []string{"*"}, "profile": "smartcv", "max_body": 110_000})
+	s.publish(`{"tenant":"of-raised","type":"user.registered","data":{"user":{"id":"` + big + `"}}}`)
+	if q := r.wait(t, "/raised", 0); len(q.body) <= len(big) {
+		t.Errorf("the long body has %d bytes", len(q.body))
 	}
 	// A mark behind them: nothing of the above was on its way.
 	s.publish(`{"tenant":"of-kidsmart","type":"fluency","data":{"assessment_id":"mark"}}`, `{"tenant":"of-aiinterview","type":"session.feedback_submitted","data":{"session_id":"mark","feedback":{}}}`)
