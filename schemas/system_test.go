@@ -2,6 +2,8 @@ package schemas
 
 import (
 	"encoding/json"
+	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -36,11 +38,18 @@ func TestSystemEventsAreAsDocumented(t *testing.T) {
 	if len(catalogue) != len(made) {
 		t.Fatalf("%d types, %d made", len(catalogue), len(made))
 	}
+	document, err := os.ReadFile("../docs/own-events.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	ids := map[string]bool{}
 	for i, e := range catalogue {
 		ev := made[i]
 		if ev.Type != e.Type || string(ev.Data) != e.Sample || e.Doc == "" || !IsSystemEvent(e.Type) {
 			t.Errorf("%s: made\n%s\nsample\n%s", e.Type, ev.Data, e.Sample)
+		}
+		if !strings.Contains(string(document), e.Sample) || !strings.Contains(string(document), "| `"+e.Type+"` |") {
+			t.Errorf("docs/own-events.md lacks %s or its sample", e.Type)
 		}
 		if ev.Tenant != "acme" || ev.Key != id || ev.Kind != KindSystem || ev.Time.IsZero() || !IsMadeID(EventPrefix, ev.ID) || ids[ev.ID] {
 			t.Errorf("%+v", ev)
