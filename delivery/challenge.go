@@ -75,7 +75,7 @@ func (c *Courier) Challenge(ctx context.Context, endpointID string) Verification
 	}
 	c.settle(t, r, d.ID, out.Row.ErrorKind, out.HoldUntil)
 	c.metrics.observe(&out)
-	c.record(ctx, &out)
+	c.record(ctx, &out, true)
 	v.Row = out.Row
 	return v
 }

@@ -39,7 +39,11 @@ func (c *Courier) Deliver(ctx context.Context, tok any, d *schemas.Delivery) sch
 	}
 	c.settle(t, r, d.ID, out.Row.ErrorKind, out.HoldUntil)
 	c.metrics.observe(&out)
-	c.record(ctx, &out)
+	listed := p == nil || p.Listed(d.EventType)
+	if !listed && d.Attempts == 0 {
+		c.metrics.unlisted.WithLabelValues(p.Name()).Inc()
+	}
+	c.record(ctx, &out, listed)
 	return out
 }
 
@@ -151,8 +155,9 @@ func (c *Courier) failure(t *endpoint.Target, p *profile.Profile, d *schemas.Del
 }
 
 // record writes the one line per attempt. It names the host, not the URL:
-// paths and queries of webhook URLs often hold tokens.
-func (c *Courier) record(ctx context.Context, out *schemas.Outcome) {
+// paths and queries of webhook URLs often hold tokens. Listed is whether the
+// event's type stands in the profile's catalogue.
+func (c *Courier) record(ctx context.Context, out *schemas.Outcome, listed bool) {
 	if !c.log.Enabled(ctx, c.cfg.AttemptLevel) {
 		return
 	}
@@ -163,7 +168,7 @@ func (c *Courier) record(ctx context.Context, out *schemas.Outcome) {
 	}
 	c.log.LogAttrs(ctx, c.cfg.AttemptLevel, "attempt",
 		slog.String("verdict", verdictName(out.Verdict)), slog.String("tenant", r.Tenant), slog.String("endpoint", r.EndpointID),
-		slog.String("delivery", r.DeliveryID), slog.String("event", r.EventID), slog.String("type", r.EventType), slog.String("kind", r.Kind),
+		slog.String("delivery", r.DeliveryID), slog.String("event", r.EventID), slog.String("type", r.EventType), slog.Bool("listed", listed), slog.String("kind", r.Kind),
 		slog.Int("attempt", r.No), slog.String("profile", r.Profile), slog.String("host", host), slog.Int("code", r.ResponseCode),
 		slog.String("error_kind", r.ErrorKind), slog.String("error", r.Error), slog.Int64("ms", r.DurationMS), slog.Bool("slow", r.Slow),
 		slog.Int64("next_retry_at", r.NextRetryAt), slog.String("trace", r.TraceID))

@@ -35,6 +35,7 @@ type metrics struct {
 	attempts *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	slow     prometheus.Counter
+	unlisted *prometheus.CounterVec
 	open     prometheus.Gauge
 }
 
@@ -47,13 +48,15 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30, 60}}, []string{"delivered"}),
 		slow: prometheus.NewCounter(prometheus.CounterOpts{Name: "hookstream_slow_deliveries_total",
 			Help: "Deliveries that succeeded but took longer than the profile's slow mark."}),
+		unlisted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "hookstream_unlisted_deliveries_total",
+			Help: "Deliveries of an event type that stands in no catalogue, by the open profile that sent it all the same."}, []string{"profile"}),
 		open: prometheus.NewGauge(prometheus.GaugeOpts{Name: "hookstream_breakers_open",
 			Help: "Endpoints whose breaker is open or half-open in this process."}),
 	}
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.attempts, m.duration, m.slow, m.open} {
+	for _, c := range []prometheus.Collector{m.attempts, m.duration, m.slow, m.unlisted, m.open} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/hookstream/hookstream/delivery/endpoint"
 	"github.com/hookstream/hookstream/schemas"
 	"github.com/hookstream/hookstream/schemas/profile"
@@ -261,4 +263,36 @@ func TestRetryNoticeOfAnOutcome(t *testing.T) {
 	if _, ok := h.RetryNotice(d, &out); ok || out.Verdict != schemas.Retry {
 		t.Errorf("kidsmart has no notices: %+v", out)
 	}
+}
+
+// TestUnlistedTypesAreOnRecord: another kind of assessment is delivered, and
+// the log and a metric say that no catalogue has it.
+func TestUnlistedTypesAreOnRecord(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	r := receiver(t, func(w http.ResponseWriter, _ *http.Request) {})
+	h := newHarness(t, r.URL, func(c *Config) { c.Registerer = registry })
+	h.target.Profile = "kidsmart"
+	for _, eventType := range []string{"vocabulary", "fluency"} {
+		d, _ := productSample(t, "kidsmart")
+		d.EventType, d.Data = eventType, []byte(`{"assessment_id":"as_1"}`)
+		if out := h.send(t, d); out.Verdict != schemas.Delivered {
+			t.Errorf("%s: %+v", eventType, out)
+		}
+		if want := fmt.Sprintf(`"type":%q,"listed":%v`, eventType, eventType == "fluency"); !strings.Contains(h.log.String(), want) {
+			t.Errorf("the log lacks %s: %s", want, h.log)
+		}
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "hookstream_unlisted_deliveries_total" {
+			if m := f.GetMetric(); len(m) != 1 || m[0].GetCounter().GetValue() != 1 || m[0].GetLabel()[0].GetValue() != "kidsmart" {
+				t.Errorf("counted as unlisted: %v", m)
+			}
+			return
+		}
+	}
+	t.Error("nothing is counted as unlisted")
 }
