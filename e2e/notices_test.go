@@ -94,17 +94,18 @@ type ownEvent struct {
 	}
 }
 
-// TestOwnEventsOfAWebhookThatIsGone: a 410 makes delivery.exhausted and
+// TestOwnEventsOfWebhooksInTrouble: a 410 makes delivery.exhausted and
 // endpoint.disabled for those that name them; that they fail too makes nothing
-// further; switching the webhook on again makes endpoint.recovered.
-func TestOwnEventsOfAWebhookThatIsGone(t *testing.T) {
+// further; switching the webhook on again makes endpoint.recovered. A breaker
+// makes one event when it opens and one when a probe has closed it.
+func TestOwnEventsOfWebhooksInTrouble(t *testing.T) {
 	t.Parallel()
-	s := start(t)
-	r := newSink(t, func(w http.ResponseWriter, q *http.Request, _ int) {
-		switch q.URL.Path {
-		case "/gone":
+	s := start(t, "--breaker-consecutive", "6", "--breaker-deliveries", "3", "--breaker-cooldown", "1s")
+	r := newSink(t, func(w http.ResponseWriter, q *http.Request, n int) {
+		switch {
+		case q.URL.Path == "/gone":
 			w.WriteHeader(http.StatusGone)
-		case "/ops":
+		case q.URL.Path == "/ops", q.URL.Path == "/sick" && n < 7:
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 	})
@@ -143,19 +144,21 @@ func TestOwnEventsOfAWebhookThatIsGone(t *testing.T) {
 	if want := map[string]int{"delivery.exhausted": 2, "endpoint.disabled": 2}; !maps.Equal(times, want) || r.count("/ops") != 4 {
 		t.Errorf("told %v in %d requests; want %v", times, r.count("/ops"), want)
 	}
+	s.webhook(map[string]any{"url": r.URL + "/sick", "events": []string{"pulse"}, "retry": []int{1, 1, 1, 1}})
+	s.publish(`{"type":"pulse","data":1}`, `{"type":"pulse","data":2}`, `{"type":"pulse","data":3}`)
 	conditions := map[string]int{}
-	for _, q := range r.arrived(t, "/conditions", 3) {
+	for _, q := range r.arrived(t, "/conditions", 5) {
 		var ev ownEvent
 		if err := json.Unmarshal([]byte(q.body), &ev); err != nil {
 			t.Fatalf("%v in %s", err, q.body)
 		}
 		conditions[ev.Type+" "+ev.Data.Reason]++
 	}
-	if want := map[string]int{"endpoint.disabled gone": 2, "endpoint.recovered enabled": 1}; !maps.Equal(conditions, want) {
+	if want := map[string]int{"endpoint.disabled gone": 2, "endpoint.recovered enabled": 1, "endpoint.breaker_opened http_5xx": 1, "endpoint.recovered probe": 1}; !maps.Equal(conditions, want) {
 		t.Errorf("told %v; want %v", conditions, want)
 	}
-	if got := r.arrived(t, "/all", 2); len(got) != 2 {
-		t.Errorf("a webhook that takes everything got %d requests for 2 events", len(got))
+	if got := r.arrived(t, "/all", 5); len(got) != 5 {
+		t.Errorf("a webhook that takes everything got %d requests for 5 events", len(got))
 	}
 	s.wantSQL("SELECT sum(difference) FROM hookstream.conservation", "0")
 }
