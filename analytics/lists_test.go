@@ -232,7 +232,7 @@ func TestTenantWideLists(t *testing.T) {
 			return schemas.Notice{Kind: schemas.NoticeAudit, Tenant: tenant, EndpointID: target, Actor: actor, Action: action, Target: target, At: at(ago), Detail: "url"}
 		}
 		putNotices(t, s,
-			a("acme", "key_1", "webhook.create", "wh_0", 9*time.Hour), a("acme", "root", "webhook.update", "wh_0", 8*time.Hour), a("acme", "key_1", "webhook.rotate", "wh_0", 7*time.Hour),
+			a("acme", "key_1", "webhook.create", "wh_0", 9*time.Hour), a("acme", "root", "webhook.update", "wh_0", 8*time.Hour), a("acme", "key_1", "webhook.rotate_secret", "wh_0", 7*time.Hour),
 			a("acme", "key_1", "webhook.test", "wh_1", 6*time.Hour), a("acme", "key_2", "webhook.delete", "wh_1", 6*time.Hour), // the same millisecond
 			schemas.Notice{Kind: schemas.NoticeDisabled, Tenant: "acme", EndpointID: "wh_0", At: at(5 * time.Hour), Reason: "gone"},
 			a("globex", "key_9", "webhook.create", "wh_9", 4*time.Hour))
@@ -247,12 +247,12 @@ func TestTenantWideLists(t *testing.T) {
 		}
 		since, until := url.QueryEscape(now.Add(-8*time.Hour).Format(time.RFC3339Nano)), url.QueryEscape(now.Add(-6*time.Hour).Format(time.RFC3339Nano))
 		for query, want := range map[string][]string{
-			"limit=1":                            {"webhook.disable", "webhook.delete", "webhook.test", "webhook.rotate", "webhook.update", "webhook.create"},
-			"limit=4":                            {"webhook.disable", "webhook.delete", "webhook.test", "webhook.rotate", "webhook.update", "webhook.create"},
-			"actor=key_1":                        {"webhook.test", "webhook.rotate", "webhook.create"},
+			"limit=1":                            {"webhook.disable", "webhook.delete", "webhook.test", "webhook.rotate_secret", "webhook.update", "webhook.create"},
+			"limit=4":                            {"webhook.disable", "webhook.delete", "webhook.test", "webhook.rotate_secret", "webhook.update", "webhook.create"},
+			"actor=key_1":                        {"webhook.test", "webhook.rotate_secret", "webhook.create"},
 			"actor=hookstream":                   {"webhook.disable"},
 			"target=wh_1":                        {"webhook.delete", "webhook.test"},
-			"since=" + since + "&until=" + until: {"webhook.rotate", "webhook.update"},
+			"since=" + since + "&until=" + until: {"webhook.rotate_secret", "webhook.update"},
 		} {
 			if got := st.column(acmeKey, "/v1/audit?"+query, "action"); !slices.Equal(got, want) {
 				t.Errorf("%s: %v, want %v", query, got, want)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -193,4 +194,204 @@ func TestLogs(t *testing.T) {
 	if stats.Total.Attempts < total+60 {
 		t.Errorf("stats of everything: %+v", stats.Total)
 	}
+}
+
+// TestDeliveryLog: what the log says of a delivery while it is tried, once it
+// succeeded, and once it was given up; of tests, of slow answers and of events
+// that an inactive webhook did not get; and who changed what meanwhile.
+func TestDeliveryLog(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	began := time.Now()
+	markup := `<script>alert("1")</script>` + "\n\x01" + strings.Repeat("é", 3000)
+	late := make(chan struct{})
+	r := newSink(t, func(w http.ResponseWriter, r *http.Request, n int) {
+		switch r.URL.Path {
+		case "/slow":
+			select {
+			case <-time.After(5200 * time.Millisecond):
+			case <-r.Context().Done():
+			}
+		case "/recovers":
+			if n == 0 {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				_, _ = w.Write([]byte("come back"))
+			}
+		case "/fails":
+			if n == 1 {
+				<-late
+			}
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = w.Write([]byte(markup))
+		case "/down":
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	})
+	t.Cleanup(func() {
+		select {
+		case <-late:
+		default:
+			close(late)
+		}
+	})
+	hook := func(name string, more map[string]any) string {
+		fields := map[string]any{"url": r.URL + "/" + name, "events": []string{name + ".made"}}
+		for k, v := range more {
+			fields[k] = v
+		}
+		id, _ := s.webhook(fields)
+		return id
+	}
+	slow := hook("slow", map[string]any{"profile": "ihateppt", "skip_verification": true, "events": []string{"ppt.generation.completed"}})
+	recovers, fails := hook("recovers", map[string]any{"retry": []float64{1}}), hook("fails", map[string]any{"retry": []float64{1, 1}, "timeout_ms": 20_000})
+	off, down := hook("off", map[string]any{"active": false}), hook("down", map[string]any{"retry": []float64{}})
+	s.publish(`{"type":"ppt.generation.completed","data":{"ppt_id":"p1","download_url":"https://example.com/p1"}}`,
+		`{"id":"r1","type":"recovers.made","data":1}`, `{"id":"f1","type":"fails.made","data":1}`, `{"id":"o1","type":"off.made","data":1}`)
+
+	var rows struct {
+		Data []struct {
+			logRow
+			URL           string
+			Tenant        string
+			Slow          bool
+			CreatedAt     time.Time  `json:"created_at"`
+			LastAttemptAt *time.Time `json:"last_attempt_at"`
+			NextRetryAt   *time.Time `json:"next_retry_at"`
+		}
+		NextCursor *string `json:"next_cursor"`
+	}
+	// of waits until the one row of a webhook is as it should be.
+	of := func(id, what string, ok func() bool) {
+		t.Helper()
+		eventually(t, what, func() error {
+			s.call(http.MethodGet, "/v1/deliveries?webhook_id="+id, nil, http.StatusOK, &rows)
+			if len(rows.Data) != 1 || !ok() {
+				return fmt.Errorf("%+v", rows.Data)
+			}
+			return nil
+		})
+	}
+	of(fails, "a delivery between its attempts is pending, with the time of the next one", func() bool {
+		x := rows.Data[0]
+		return x.Status == "pending" && x.Attempts == 1 && x.NextRetryAt != nil && x.NextRetryAt.After(*x.LastAttemptAt) && *x.ResponseCode == 500 && x.Error != "" && x.ErrorKind == "http_5xx"
+	})
+	sent := r.arrived(t, "/fails", 1)[0].at
+	if at := rows.Data[0].LastAttemptAt; at.Before(began.Truncate(time.Millisecond)) || at.After(sent) {
+		t.Errorf("sent at %v, says the log; it arrived at %v", at, sent)
+	}
+	close(late)
+	of(fails, "given up after three attempts: still one row, and no next attempt", func() bool {
+		x := rows.Data[0]
+		return x.Status == "error" && x.Attempts == 3 && x.NextRetryAt == nil && *x.ResponseCode == 500 && x.DurationMS >= 0
+	})
+	if x := rows.Data[0]; !strings.HasPrefix(x.ResponseBody, `<script>alert("1")</script>`+"\n\x01éé") || len(x.ResponseBody) > 4096 || len(x.ResponseBody) < 4000 {
+		t.Errorf("the answer is kept as %.60q, %d bytes", x.ResponseBody, len(x.ResponseBody))
+	}
+	if a := s.ask(http.MethodGet, "/v1/deliveries/"+rows.Data[0].ID, nil, nil); a.header.Get("Content-Type") != "application/json" || a.header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("an answer with foreign markup goes out as %v", a.header)
+	}
+	var detail struct {
+		Attempts []struct {
+			No           int
+			Status       string
+			ResponseCode *int `json:"response_code"`
+			Error        string
+			DurationMS   *int64 `json:"duration_ms"`
+		} `json:"attempts_list"`
+	}
+	s.call(http.MethodGet, "/v1/deliveries/"+rows.Data[0].ID, nil, http.StatusOK, &detail)
+	for i, a := range detail.Attempts {
+		if a.No != i+1 || a.Status != []string{"pending", "pending", "error"}[i] || *a.ResponseCode != 500 || a.Error == "" || a.DurationMS == nil {
+			t.Errorf("attempt %d: %+v", i+1, a)
+		}
+	}
+	if len(detail.Attempts) != 3 {
+		t.Errorf("%d attempts", len(detail.Attempts))
+	}
+	of(recovers, "a success has no error and no next attempt", func() bool {
+		x := rows.Data[0]
+		return x.Status == "success" && x.Attempts == 2 && *x.ResponseCode == 200 && x.Error == "" && x.ErrorKind == "" && x.NextRetryAt == nil && x.LastAttemptAt != nil && !x.Slow
+	})
+	of(off, "an inactive webhook's event is skipped and shown as such", func() bool {
+		x := rows.Data[0]
+		return x.Status == "skipped" && x.ErrorKind == "inactive" && x.Attempts == 0 && x.LastAttemptAt == nil && x.ResponseCode == nil
+	})
+	if n := r.count("/off"); n != 0 {
+		t.Errorf("an inactive webhook got %d requests", n)
+	}
+	of(slow, "an answer after 5 s is a success, marked slow", func() bool {
+		x := rows.Data[0]
+		return x.Status == "success" && x.Slow && x.DurationMS > 5000 && x.Attempts == 1
+	})
+
+	var test struct {
+		DeliveryID string `json:"delivery_id"`
+	}
+	s.call(http.MethodPost, "/v1/webhooks/"+recovers+"/test", nil, http.StatusAccepted, &test)
+	eventually(t, "the test's outcome is in the log", func() error {
+		s.call(http.MethodGet, "/v1/webhooks/"+recovers+"/logs?limit=1", nil, http.StatusOK, &rows)
+		if len(rows.Data) != 1 || rows.Data[0].ID != test.DeliveryID || rows.Data[0].Status != "success" || rows.NextCursor == nil {
+			return fmt.Errorf("%+v", rows.Data)
+		}
+		return nil
+	})
+
+	var lines []string
+	for i := range 10 {
+		lines = append(lines, fmt.Sprintf(`{"id":"d%d","type":"down.made","data":1}`, i))
+	}
+	s.publish(lines...)
+	eventually(t, "the open breaker is listed", func() error {
+		var open struct {
+			Data []struct {
+				WebhookID string `json:"webhook_id"`
+				State     string
+				Since     time.Time
+				OpenUntil *time.Time `json:"open_until"`
+				Failures  int
+			}
+		}
+		s.call(http.MethodGet, "/v1/breakers", nil, http.StatusOK, &open)
+		if len(open.Data) != 1 || open.Data[0].WebhookID != down || open.Data[0].State != "open" || open.Data[0].Failures < 10 || open.Data[0].OpenUntil == nil || open.Data[0].Since.Before(began.Truncate(time.Millisecond)) {
+			return fmt.Errorf("%+v", open)
+		}
+		return nil
+	})
+	metrics := string(s.ask(http.MethodGet, "/metrics", nil, nil).body)
+	for _, line := range []string{"hookstream_slow_deliveries_total 1", "hookstream_breakers_open 1", `hookstream_attempts_total{error_kind="http_5xx",verdict="exhausted"} 11`, "hookstream_attempt_duration_seconds_bucket"} {
+		if !strings.Contains(metrics, line) {
+			t.Errorf("no metric says %s", line)
+		}
+	}
+	if strings.Contains(metrics, down) {
+		t.Error("metrics name a webhook")
+	}
+
+	s.call(http.MethodPatch, "/v1/webhooks/"+off, map[string]any{"active": true}, http.StatusOK, nil)
+	s.call(http.MethodPost, "/v1/webhooks/"+off+"/rotate-secret", nil, http.StatusOK, nil)
+	s.call(http.MethodPost, "/v1/webhooks/"+off+"/test", nil, http.StatusAccepted, nil)
+	if a := s.ask(http.MethodDelete, "/v1/webhooks/"+off, nil, nil); a.status != http.StatusNoContent {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	eventually(t, "the audit log says who did what", func() error {
+		var audit struct {
+			Data []struct {
+				At                    time.Time
+				Actor, Action, Target string
+			}
+		}
+		s.call(http.MethodGet, "/v1/audit?target="+off, nil, http.StatusOK, &audit)
+		var did []string
+		for _, x := range audit.Data {
+			did = append(did, x.Action)
+			if x.Actor != "root" || x.Target != off || x.At.Before(began.Truncate(time.Millisecond)) || x.At.After(time.Now()) {
+				return fmt.Errorf("%+v", x)
+			}
+		}
+		slices.Sort(did)
+		if want := "webhook.create webhook.delete webhook.rotate_secret webhook.test webhook.update"; strings.Join(did, " ") != want {
+			return fmt.Errorf("%v", did)
+		}
+		return nil
+	})
 }
