@@ -177,32 +177,19 @@ func (x *exchange) record() {
 	}
 }
 
-// glanceLimit and glanceDepth bound what is parsed of a body that nobody
-// vouches for.
-const (
-	glanceLimit = 64 << 10
-	glanceDepth = 1000
-)
+// glanceLimit bounds what is parsed of a body that nobody vouches for, in bytes.
+const glanceLimit = 64 << 10
 
 // glance is what the request says of its event, for the log: also where the
 // signature was wrong, so that its sender can be helped.
 func (x *exchange) glance() []profile.KeyField {
-	if len(x.body) == 0 || !x.verified && (len(x.body) > glanceLimit || brackets(x.body) > glanceDepth) {
+	if len(x.body) == 0 || !x.verified && len(x.body) > glanceLimit {
 		return nil
 	}
 	if x.in.Type == "" {
 		x.in.Type = x.gate.profile.TypeOf(x.req.Header.Get, x.body)
 	}
 	return x.gate.profile.KeyFields(x.req.Header.Get, x.body)
-}
-
-func brackets(body []byte) (n int) {
-	for _, c := range body {
-		if c == '{' || c == '[' {
-			n++
-		}
-	}
-	return n
 }
 
 func clip(s string, n int) string { return s[:min(len(s), n)] }

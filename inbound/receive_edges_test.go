@@ -260,10 +260,13 @@ func TestReceivePanics(t *testing.T) {
 	}
 }
 
-// TestReceiveDeepBodies: what nobody vouches for is not parsed to any depth.
+// TestReceiveDeepBodies: a body of brackets is refused, signed or not, and the
+// receiver lives on.
 func TestReceiveDeepBodies(t *testing.T) {
 	x := receive(t, kafkatest.Start(t), nil, "kids=kidsmart,secret-env=SECRET")
 	x.want("deep", x.post("/in/kids", strings.Repeat(`{"a":[`, 100_000), nil), 401, `{"error":"Invalid signature"}`)
 	body := `{"type":"fluency","assessment_id":"as_1","x":` + strings.Repeat("[", 50_000) + strings.Repeat("]", 50_000) + `}`
-	x.want("deep and signed", x.post("/in/kids", body, kidsmart(body, ts(0))), 200, `{"status":"success"}`)
+	x.want("deep and signed", x.post("/in/kids", body, kidsmart(body, ts(0))), 400, `{"error":"Invalid payload"}`)
+	body = `{"type":"fluency","assessment_id":"as_1","x":` + strings.Repeat("[", 500) + strings.Repeat("]", 500) + `}`
+	x.want("not that deep", x.post("/in/kids", body, kidsmart(body, ts(0))), 200, `{"status":"success"}`)
 }
