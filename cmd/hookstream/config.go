@@ -51,6 +51,8 @@ type Config struct {
 	APIRate   float64       // requests per minute of a key that has no limit of its own
 	APIBurst  int           // requests that a rested key may send at once
 
+	SecureCookies bool // sessions are for https only, also where a request shows no sign of it
+
 	// Kafka.
 	Brokers       []string // host:port
 	KafkaListen   string   // dev: address of the embedded broker

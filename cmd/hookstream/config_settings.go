@@ -74,6 +74,7 @@ func settings(c *Config) []*setting {
 		{"master-key", node, "KEY,…", "32 bytes in hex or base64 that seal secrets; older keys, which still open, after it; prefer the environment variable", true, text(&c.MasterKey)},
 		{"api-rate", node, "N", "requests per minute of a key without a limit of its own", false, float(&c.APIRate)},
 		{"api-burst", node, "N", "requests that a rested key may send at once", false, integer(&c.APIBurst)},
+		{"secure-cookies", node, "", "mark session cookies for https only, behind a proxy that sends no X-Forwarded-Proto", false, boolean(&c.SecureCookies)},
 
 		{"kafka", dev, "HOST:PORT", "address of the embedded Kafka broker", false, text(&c.KafkaListen)},
 		{"brokers", kafka, "HOST:PORT,…", "Kafka bootstrap brokers", false, list(&c.Brokers)},

@@ -50,7 +50,7 @@ func (n *node) logsAsOf(ctx context.Context) (time.Time, error) {
 // master keys, so every node with the same ones takes them, and a master key
 // that was put behind a newer one ends no session.
 func (n *node) sessions() (*api.SessionConfig, error) {
-	c := &api.SessionConfig{Known: n.sessionKey, Life: api.DefaultSessionLife}
+	c := &api.SessionConfig{Known: n.sessionKey, Life: api.DefaultSessionLife, Secure: n.cfg.SecureCookies}
 	for text := range strings.SplitSeq(n.cfg.MasterKey, ",") {
 		secret, err := hkdf.Key(sha256.New, []byte(strings.TrimSpace(text)), nil, "hookstream session cookies", sha256.Size)
 		if err != nil {
