@@ -16,6 +16,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/goleak"
 
 	"github.com/hookstream/hookstream/internal/kafkatest"
 	"github.com/hookstream/hookstream/producer"
@@ -32,6 +33,8 @@ type station struct {
 
 func newStation(t *testing.T) *station {
 	t.Helper()
+	current := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, current) })
 	s := &station{Cluster: kafkatest.Start(t), t: t, group: fmt.Sprintf("test-inbound-%x", rand.Uint64())}
 	w, err := producer.NewWriter(s.Options())
 	if err != nil {
