@@ -170,7 +170,6 @@ func TestDuplicateStorm(t *testing.T) {
 			p := s.serve(name, append(source, "--topic-prefix", s.prefix, "--no-clickhouse", "--roles", "inbound")...)
 			p.up()
 			defer p.stop()
-			defer p.ready()
 			receivers = append(receivers, p.api)
 			p.ready()
 		}
