@@ -109,9 +109,9 @@ type Config struct {
 
 // ReceiveConfig is how the local receiver checks and answers.
 type ReceiveConfig struct {
-	Profile  string        // how signatures are made
+	Profile  string        // how signatures are made: a name, or several with their paths
 	Secrets  []string      // any of them may have signed; empty: nothing is checked
-	Status   int           // of an answer
+	Status   int           // of an answer; 0: the profile's own answers
 	Latency  time.Duration // before an answer
 	FailRate float64       // share of requests that are answered 503
 }
@@ -155,7 +155,7 @@ func Default(command string) Config {
 			Window: time.Minute, MinAttempts: 20, Ratio: 0.5, Consecutive: 10, Deliveries: 5,
 			CoolDown: 30 * time.Second, MaxCoolDown: 10 * time.Minute, Probes: 1,
 		},
-		Receive: ReceiveConfig{Profile: "standard", Status: 200},
+		Receive: ReceiveConfig{Profile: "standard"},
 		API:     "http://127.0.0.1:8080",
 	}
 	switch command {

@@ -124,9 +124,9 @@ func settings(c *Config) []*setting {
 
 		{"demo", dev, "", "make sample tenants, endpoints and events", false, boolean(&c.Demo)},
 
-		{"profile", receive, "NAME", "profile whose signatures are checked", false, text(&c.Receive.Profile)},
+		{"profile", receive, "NAME", "profile whose signatures are checked and whose answers are given; several as NAME,… at /NAME, or PATH=NAME,…", false, text(&c.Receive.Profile)},
 		{"secret", receive, "SECRET,…", "secrets that may have signed; without one nothing is checked", true, list(&c.Receive.Secrets)},
-		{"status", receive, "N", "status code of the answers", false, integer(&c.Receive.Status)},
+		{"status", receive, "N", "status code of the answers to verified requests (0: as the profile answers)", false, integer(&c.Receive.Status)},
 		{"latency", receive, "DURATION", "wait before each answer", false, duration(&c.Receive.Latency)},
 		{"fail-rate", receive, "SHARE", "share of requests that are answered 503, 0 to 1", false, float(&c.Receive.FailRate)},
 	}

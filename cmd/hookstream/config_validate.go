@@ -211,7 +211,7 @@ func (c *Config) checkNode(p *problems) {
 
 func (c *Config) checkReceive(p *problems) {
 	r := c.Receive
-	p.check(r.Status < 200 || r.Status > 599, "--status is %d; give a number from 200 to 599", r.Status)
+	p.check(r.Status != 0 && (r.Status < 200 || r.Status > 599), "--status is %d; give a number from 200 to 599, or 0 for the profile's own answers", r.Status)
 	p.check(r.Latency < 0, "--latency is %v; give 0 or more", r.Latency)
 	p.check(r.FailRate < 0 || r.FailRate > 1, "--fail-rate is %g; give a share from 0 to 1", r.FailRate)
 	p.check(r.Profile == "", "--profile is empty; name a profile such as standard")

@@ -42,7 +42,7 @@ func runDemo(ctx context.Context, n *devNode, out io.Writer) error {
 		return fmt.Errorf("listening for the demo's receiver: %w", err)
 	}
 	c := receiver.DefaultConfig()
-	c.Verify, c.Respond, c.Notify, c.Logger, c.FailRate = d.verify, d.respond, d.show, n.log, 0.05
+	c.Verify, c.Accept, c.Notify, c.Logger, c.FailRate = d.verify, d.respond, d.show, n.log, 0.05
 	r, err := receiver.New(c)
 	if err != nil {
 		return err
@@ -125,13 +125,13 @@ func (d *demo) challenge(ctx context.Context, name, id string) error {
 }
 
 // respond answers challenges as their profile says.
-func (d *demo) respond(path string, body []byte) []byte {
+func (d *demo) respond(path string, _ func(string) string, body []byte) (receiver.Answer, bool) {
 	p, ok := d.node.profiles.Get(strings.Trim(path, "/"))
 	if !ok {
-		return nil
+		return receiver.Answer{}, false
 	}
-	answer, _ := p.ChallengeReply(body)
-	return answer
+	answer, ok := p.ChallengeReply(body)
+	return receiver.Answer{Body: answer}, ok
 }
 
 func (d *demo) put(profile, id string) {

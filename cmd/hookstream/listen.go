@@ -1,7 +1,7 @@
 package main
 
 // The command "listen": a local receiver that verifies signatures by profile,
-// prints each delivery and answers as told.
+// prints each delivery and answers as the profile's contract says, or as told.
 
 import (
 	"context"
@@ -10,28 +10,30 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/hookstream/hookstream/internal/receiver"
-	"github.com/hookstream/hookstream/schemas/profile"
 )
 
 // runListen serves until ctx ends.
 func runListen(ctx context.Context, inv Invocation) error {
 	c := inv.Config
-	p, check, err := verifier(c)
+	ears, err := newEars(c)
 	if err != nil {
 		return err
 	}
 	var printing sync.Mutex
 	rc := receiver.DefaultConfig()
-	rc.Verify = check
-	rc.Respond = func(_ string, body []byte) []byte {
-		answer, _ := p.ChallengeReply(body)
-		return answer
+	if len(c.Receive.Secrets) > 0 {
+		rc.Verify = ears.verify
 	}
-	rc.Status, rc.Latency, rc.FailRate = c.Receive.Status, c.Receive.Latency, c.Receive.FailRate
+	rc.Accept, rc.Refuse = ears.accept, ears.refuse
+	if c.Receive.Status != 0 {
+		rc.Status = c.Receive.Status
+	}
+	rc.Latency, rc.FailRate = c.Receive.Latency, c.Receive.FailRate
 	rc.Logger = c.Logger(inv.Stderr)
 	rc.Notify = func(d receiver.Delivery) {
 		printing.Lock()
@@ -48,44 +50,26 @@ func runListen(ctx context.Context, inv Invocation) error {
 	if err != nil {
 		return fmt.Errorf("listening on --listen %s: %w", c.Listen, err)
 	}
-	if err := greet(inv.Stdout, ln.Addr().String(), c.Receive); err != nil {
+	if err := greet(inv.Stdout, ln.Addr().String(), c.Receive, ears); err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	return serveUntil(ctx, ln, r)
 }
 
-// verifier is the configured profile and how it checks a request; no check
-// without a secret.
-func verifier(c Config) (*profile.Profile, func(string, func(string) string, []byte, time.Time) error, error) {
-	set, err := profile.Load(c.Profiles)
-	if err != nil {
-		return nil, nil, fmt.Errorf("loading profiles: %w", err)
-	}
-	p, ok := set.Get(c.Receive.Profile)
-	if !ok {
-		return nil, nil, Usage("--profile is %q; there is no such profile", c.Receive.Profile)
-	}
-	if len(c.Receive.Secrets) == 0 {
-		return p, nil, nil
-	}
-	secrets := make([][]byte, len(c.Receive.Secrets))
-	for i, s := range c.Receive.Secrets {
-		if err := p.CheckSecret(s); err != nil {
-			return nil, nil, Usage("--secret %d does not suit profile %s: %v", i+1, c.Receive.Profile, err)
-		}
-		secrets[i] = []byte(s)
-	}
-	return p, func(_ string, header func(string) string, body []byte, now time.Time) error {
-		return p.Verify(header, body, secrets, now)
-	}, nil
-}
-
-func greet(w io.Writer, addr string, c ReceiveConfig) error {
+func greet(w io.Writer, addr string, c ReceiveConfig, ears *ears) error {
 	checks := "signatures are not checked: give --secret"
 	if len(c.Secrets) > 0 {
 		checks = "signatures are checked by profile " + c.Profile
 	}
-	_, err := fmt.Fprintf(w, "Receiving on http://%s, %s.\nThe last deliveries as JSON: http://%s/deliveries\n\n", addr, checks, addr)
+	var b strings.Builder
+	fmt.Fprintf(&b, "Receiving on http://%s, %s.\n", addr, checks)
+	if len(ears.list) > 1 {
+		for _, x := range ears.list {
+			fmt.Fprintf(&b, "  http://%s%s  %s\n", addr, x.path, x.profile.Title())
+		}
+	}
+	fmt.Fprintf(&b, "The last deliveries as JSON: http://%s/deliveries\n\n", addr)
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 

@@ -17,15 +17,26 @@ import (
 	"time"
 )
 
-// Config says what a receiver checks and how it answers. Verify, Respond and
-// Notify are called concurrently.
+// Answer is a receiver's response. An empty ContentType is told from the body.
+type Answer struct {
+	Status      int // 0: the configured one
+	ContentType string
+	Body        []byte
+	Note        string // for people, beside the verdict
+}
+
+// Config says what a receiver checks and how it answers. Verify, Accept,
+// Refuse and Notify are called concurrently.
 type Config struct {
 	// Verify says why a request's signature is wrong; nil takes every request.
 	// The header function is case insensitive and gives "" for an absent one.
 	Verify func(path string, header func(string) string, body []byte, now time.Time) error
-	// Respond gives the body of a successful answer, for profiles that ask for
-	// one; nil, or a nil result, is a plain text line.
-	Respond func(path string, body []byte) []byte
+	// Accept is the answer to a verified request, or to any when nothing is
+	// verified; nil, or false, is the configured status and a plain text line.
+	Accept func(path string, header func(string) string, body []byte) (Answer, bool)
+	// Refuse is the answer to a request that Verify refused; nil, or false, is
+	// 401 with the reason.
+	Refuse func(path string, err error) (Answer, bool)
 	// Notify gets each delivery before it is answered; nil for none.
 	Notify func(Delivery)
 
@@ -127,8 +138,8 @@ func (r *Receiver) take(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	d := Delivery{Time: now.UTC(), Method: req.Method, Path: req.URL.RequestURI(), Header: req.Header.Clone(), Body: body}
-	status, answer := r.judge(req, &d, now)
-	d.Status = status
+	answer := r.judge(req, &d, now)
+	d.Status = answer.Status
 	d = r.log.add(d)
 	if r.config.Notify != nil {
 		r.config.Notify(d)
@@ -136,32 +147,43 @@ func (r *Receiver) take(w http.ResponseWriter, req *http.Request) {
 	if !wait(req, r.config.Latency) {
 		return // the sender hung up: there is nobody to answer
 	}
-	contentType := "text/plain; charset=utf-8"
-	if json.Valid(answer) {
-		contentType = "application/json"
+	if answer.ContentType == "" {
+		answer.ContentType = "text/plain; charset=utf-8"
+		if json.Valid(answer.Body) {
+			answer.ContentType = "application/json"
+		}
 	}
-	r.write(w, status, contentType, answer)
+	r.write(w, answer.Status, answer.ContentType, answer.Body)
 }
 
 // judge decides the answer and notes the verdict in d.
-func (r *Receiver) judge(req *http.Request, d *Delivery, now time.Time) (int, []byte) {
+func (r *Receiver) judge(req *http.Request, d *Delivery, now time.Time) Answer {
 	d.Verdict = Unchecked
 	if r.config.Verify != nil {
 		if err := r.config.Verify(req.URL.Path, req.Header.Get, d.Body, now); err != nil {
 			d.Verdict, d.Reason = Refused, err.Error()
-			return http.StatusUnauthorized, []byte("invalid signature: " + err.Error() + "\n")
+			if r.config.Refuse != nil {
+				if answer, ok := r.config.Refuse(req.URL.Path, err); ok {
+					return answer
+				}
+			}
+			return Answer{Status: http.StatusUnauthorized, Body: []byte("invalid signature: " + err.Error() + "\n")}
 		}
 		d.Verdict = Verified
 	}
 	if r.config.FailRate > 0 && r.config.Rand() < r.config.FailRate {
-		return http.StatusServiceUnavailable, []byte("failing as told by the fail rate\n")
+		return Answer{Status: http.StatusServiceUnavailable, Body: []byte("failing as told by the fail rate\n")}
 	}
-	if r.config.Respond != nil {
-		if answer := r.config.Respond(req.URL.Path, d.Body); answer != nil {
-			return r.config.Status, answer
+	if r.config.Accept != nil {
+		if answer, ok := r.config.Accept(req.URL.Path, req.Header.Get, d.Body); ok {
+			d.Reason = answer.Note
+			if answer.Status == 0 {
+				answer.Status = r.config.Status
+			}
+			return answer
 		}
 	}
-	return r.config.Status, []byte(http.StatusText(r.config.Status) + "\n")
+	return Answer{Status: r.config.Status, Body: []byte(http.StatusText(r.config.Status) + "\n")}
 }
 
 // wait is false when the sender gave up first.

@@ -82,11 +82,14 @@ func TestFailRate(t *testing.T) {
 
 func TestRespond(t *testing.T) {
 	r := start(t, func(c *Config) {
-		c.Respond = func(path string, body []byte) []byte {
-			if path == "/challenge" {
-				return append([]byte(`{"challenge":`), append(body, '}')...)
+		c.Accept = func(path string, header func(string) string, body []byte) (Answer, bool) {
+			switch path {
+			case "/challenge":
+				return Answer{Body: append([]byte(`{"challenge":`), append(body, '}')...)}, true
+			case "/own":
+				return Answer{Status: 202, ContentType: "text/x", Body: []byte(header("x-a")), Note: "known"}, true
 			}
-			return nil
+			return Answer{}, false
 		}
 	})
 	if w := post(t, r, "/challenge", `"c"`); w.Body.String() != `{"challenge":"c"}` || w.Header().Get("Content-Type") != "application/json" {
@@ -94,6 +97,21 @@ func TestRespond(t *testing.T) {
 	}
 	if w := post(t, r, "/other", `"c"`); w.Body.String() != "OK\n" {
 		t.Errorf("%s", w.Body)
+	}
+	if w := post(t, r, "/own", "", "X-A", "1"); w.Code != 202 || w.Body.String() != "1" || w.Header().Get("Content-Type") != "text/x" || r.Deliveries()[0].Reason != "known" {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	strict := start(t, func(c *Config) {
+		c.Verify = signed
+		c.Refuse = func(path string, err error) (Answer, bool) {
+			return Answer{Status: 400, Body: []byte(`{"error":"Invalid signature"}`)}, path == "/hooks"
+		}
+	})
+	if w := post(t, strict, "/hooks", "x"); w.Code != 400 || w.Body.String() != `{"error":"Invalid signature"}` || w.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if w := post(t, strict, "/elsewhere", "x"); w.Code != 401 {
+		t.Errorf("%d", w.Code)
 	}
 	empty := start(t, func(c *Config) { c.Status = http.StatusNoContent })
 	if w := post(t, empty, "/", "x"); w.Code != 204 || w.Body.Len() != 0 {
