@@ -293,6 +293,8 @@ func TestKidSmartRetries(t *testing.T) {
 			t.Errorf("request %d: %v", i, q.header)
 		}
 	}
+	s.wantSQL("SELECT attempt_no, response_code, error_kind, error_message, duration_ms < 30000 FROM hookstream.attempts WHERE endpoint_id = '"+id+"' ORDER BY attempt_no",
+		"1\t500\thttp_5xx\tHTTP 500 Internal Server Error\t1\n2\t500\thttp_5xx\tHTTP 500 Internal Server Error\t1\n3\t500\thttp_5xx\tHTTP 500 Internal Server Error\t1\n4\t500\thttp_5xx\tHTTP 500 Internal Server Error\t1")
 	// Nothing came before its time.
 	times, err := s.sql("SELECT toUnixTimestamp64Milli(attempted_at) FROM hookstream.attempts WHERE endpoint_id = '" + id + "' ORDER BY attempt_no")
 	if err != nil {
