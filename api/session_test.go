@@ -135,6 +135,23 @@ func TestSessionCookie(t *testing.T) {
 	}
 }
 
+func TestSessionsAreInTheDocument(t *testing.T) {
+	for _, c := range []struct {
+		change func(*api.Config)
+		want   bool
+	}{{nil, false}, {withSessions(newKeyring(), "s"), true}} {
+		s, _ := start(t, c.change)
+		_, body := do(t, "GET", s.URL+"/openapi.json", nil, "")
+		var doc struct{ Paths map[string]map[string]json.RawMessage }
+		if err := json.Unmarshal([]byte(body), &doc); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(doc.Paths["/v1/session"]) == 3; got != c.want {
+			t.Errorf("routes of sessions in the document: %v, want %v", got, c.want)
+		}
+	}
+}
+
 func TestSessionCookieIsSecureOverTLS(t *testing.T) {
 	s, _ := start(t, withSessions(newKeyring(), "s"))
 	resp, _ := do(t, "POST", s.URL+"/v1/session", map[string]string{"X-Forwarded-Proto": "https"}, `{"key":"`+aliceK+`"}`)
