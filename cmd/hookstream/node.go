@@ -99,7 +99,7 @@ func newNode(ctx context.Context, cfg *Config, topology schemas.Topology, log *s
 	}
 	n.registry, err = endpoint.NewRegistry(endpoint.Config{
 		Topology: topology, Profiles: n.profiles, Keyring: keyring, Log: log, Overlap: endpoint.DefaultOverlap,
-		CheckURL: n.guard.CheckURL, Write: n.write, Barrier: n.barrier, Publish: n.publish, Notice: n.notice,
+		CheckURL: n.guard.CheckURL, Write: n.write, Barrier: n.barrier, Publish: n.publish, Notice: n.audit,
 		Challenged: (*profile.Profile).Challenged,
 	})
 	if err != nil {

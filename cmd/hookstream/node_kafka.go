@@ -83,6 +83,15 @@ func (n *node) publish(ctx context.Context, ev schemas.Event) error {
 	return err
 }
 
+// audit writes an audit entry; nil once it is acked.
+func (n *node) audit(ctx context.Context, entry schemas.Notice) error {
+	rec, err := entry.Record(n.topology)
+	if err != nil {
+		return err
+	}
+	return n.write(ctx, rec)
+}
+
 // noticeWait is how long a notice may wait for room in the writer. Whoever tells
 // it, a slot with all of its endpoints perhaps, stands still meanwhile.
 const noticeWait = 200 * time.Millisecond

@@ -91,7 +91,7 @@ func (r *Registry) CreateTenant(ctx context.Context, by api.Principal, draft Ten
 		if err := r.putTenant(ctx, &row); err != nil {
 			return err
 		}
-		r.audit(by.KeyID, "tenant.create", draft.ID, "", draft.ID, givenFields(draft))
+		r.audit(ctx, by.KeyID, "tenant.create", draft.ID, "", draft.ID, givenFields(draft))
 		view, err = r.Tenant(draft.ID)
 		return err
 	})
@@ -171,7 +171,7 @@ func (r *Registry) DeleteTenant(ctx context.Context, by api.Principal, id string
 		if err := r.put(ctx, records...); err != nil {
 			return err
 		}
-		r.audit(by.KeyID, "tenant.delete", id, "", id, "")
+		r.audit(ctx, by.KeyID, "tenant.delete", id, "", id, "")
 		return nil
 	})
 }
@@ -276,7 +276,7 @@ func (r *Registry) editTenant(ctx context.Context, by api.Principal, id, action 
 		if err := r.putTenant(ctx, &next); err != nil {
 			return err
 		}
-		r.audit(by.KeyID, action, id, "", made.ID, changedFields(*row, next))
+		r.audit(ctx, by.KeyID, action, id, "", made.ID, changedFields(*row, next))
 		return nil
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package endpoint
 // Audit: who changed what, and which fields; never what is in them.
 
 import (
+	"context"
 	"reflect"
 	"strings"
 	"time"
@@ -13,10 +14,18 @@ import (
 // actorSelf is who the audit names for what hookstream does by itself.
 const actorSelf = "hookstream"
 
-// audit reports a change. detail names fields, never what is in them.
-func (r *Registry) audit(actor, action, tenant, endpointID, target, detail string) {
-	r.cfg.Notice(schemas.Notice{Kind: schemas.NoticeAudit, Tenant: tenant, EndpointID: endpointID, At: time.Now().UnixMilli(),
+// audit reports a change that was made, and returns when the entry is as
+// durable as the change. detail names fields, never what is in them. A caller
+// that went away does not keep it from being written; a log that cannot be
+// reached does, and that is told to the program's own log.
+func (r *Registry) audit(ctx context.Context, actor, action, tenant, endpointID, target, detail string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	err := r.cfg.Notice(ctx, schemas.Notice{Kind: schemas.NoticeAudit, Tenant: tenant, EndpointID: endpointID, At: time.Now().UnixMilli(),
 		Actor: actor, Action: action, Target: target, Detail: detail})
+	if err != nil {
+		r.cfg.Log.Error("audit entry not written", "actor", actor, "action", action, "tenant", tenant, "target", target, "fields", detail, "err", err)
+	}
 }
 
 // changedFields names the fields of two versions of a row that differ, by their

@@ -57,7 +57,7 @@ func (r *Registry) makeCallback(ctx context.Context, row *schemas.Endpoint) erro
 		if err := r.putEndpoint(ctx, row); err != nil {
 			return err
 		}
-		r.audit(actorSelf, "webhook.create", row.Tenant, row.ID, row.ID, "callback, url, profile")
+		r.audit(ctx, actorSelf, "webhook.create", row.Tenant, row.ID, row.ID, "callback, url, profile")
 		return nil
 	})
 }

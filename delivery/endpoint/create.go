@@ -58,7 +58,7 @@ func (r *Registry) Create(ctx context.Context, by api.Principal, draft Draft) (W
 		if err := r.putNamed(ctx, row, ""); err != nil {
 			return err
 		}
-		r.audit(by.KeyID, "webhook.create", owner, row.ID, row.ID, givenFields(draft))
+		r.audit(ctx, by.KeyID, "webhook.create", owner, row.ID, row.ID, givenFields(draft))
 		if !row.Verified {
 			if err := r.order(ctx, schemas.ControlVerify, row.ID); err != nil {
 				return err
@@ -146,7 +146,7 @@ func (r *Registry) Delete(ctx context.Context, by api.Principal, id, ifMatch str
 		if err := r.put(ctx, r.tombstones(id)...); err != nil {
 			return err
 		}
-		r.audit(by.KeyID, "webhook.delete", x.tenant.Value(), id, id, "")
+		r.audit(ctx, by.KeyID, "webhook.delete", x.tenant.Value(), id, id, "")
 		return nil
 	})
 }

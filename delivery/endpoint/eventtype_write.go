@@ -59,7 +59,7 @@ func (r *Registry) PutEventType(ctx context.Context, by api.Principal, tenantID,
 		if err := r.put(ctx, rec); err != nil {
 			return err
 		}
-		r.audit(by.KeyID, "event_type.put", owner, "", name, changedFields(was, row))
+		r.audit(ctx, by.KeyID, "event_type.put", owner, "", name, changedFields(was, row))
 		view = typeView(&row)
 		return nil
 	})
@@ -84,7 +84,7 @@ func (r *Registry) DeleteEventType(ctx context.Context, by api.Principal, tenant
 		if err := r.put(ctx, schemas.TenantTombstone(r.cfg.Topology, schemas.TenantTypeKey(owner, name))); err != nil {
 			return err
 		}
-		r.audit(by.KeyID, "event_type.delete", owner, "", name, "")
+		r.audit(ctx, by.KeyID, "event_type.delete", owner, "", name, "")
 		return nil
 	})
 }

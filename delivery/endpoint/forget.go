@@ -87,7 +87,7 @@ func (r *Registry) forget(ctx context.Context, id string) (gone bool, err error)
 			return false, err
 		}
 		if _, ok := r.Outline(id); !ok {
-			r.audit(actorSelf, "webhook.forget", x.tenant.Value(), id, id, "idle")
+			r.audit(ctx, actorSelf, "webhook.forget", x.tenant.Value(), id, id, "idle")
 			return true, r.put(ctx, r.beside(id)...)
 		}
 	}

@@ -34,7 +34,10 @@ func newNodes(t testing.TB, count int) *nodes {
 	n := &nodes{fatal: func(args ...any) { t.Helper(); t.Fatal(args...) }, topology: schemas.DevTopology()}
 	n.config = (&loop{t: t, topology: n.topology}).config(builtin(t))
 	n.config.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
-	n.config.Notice = func(notice schemas.Notice) { n.audits = append(n.audits, notice.Action) }
+	n.config.Notice = func(_ context.Context, notice schemas.Notice) error {
+		n.audits = append(n.audits, notice.Action)
+		return nil
+	}
 	for range count {
 		n.add()
 	}

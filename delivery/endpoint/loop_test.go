@@ -77,10 +77,11 @@ func (l *loop) config(profiles *profile.Set) endpoint.Config {
 			l.events = append(l.events, ev)
 			return nil
 		},
-		Notice: func(n schemas.Notice) {
+		Notice: func(_ context.Context, n schemas.Notice) error {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.notices = append(l.notices, n)
+			return nil
 		},
 		Log: slog.New(slog.NewJSONHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}

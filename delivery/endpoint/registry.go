@@ -26,7 +26,7 @@ type Config struct {
 	Write    func(context.Context, schemas.Record) error // nil once the record is acked
 	Barrier  func(context.Context) error                 // nil once this registry has applied all that is in its topics now
 	Publish  func(context.Context, schemas.Event) error  // nil once the event is accepted
-	Notice   func(schemas.Notice)                        // audit
+	Notice   func(context.Context, schemas.Notice) error // audit; nil once the entry is acked
 	Log      *slog.Logger
 	Overlap  time.Duration // how long a rotated secret signs on, unless asked otherwise; 0: DefaultOverlap
 	Idle     time.Duration // how long the endpoint of a callback URL is kept without an event; 0: DefaultIdle

@@ -84,7 +84,7 @@ func (r *Registry) completeTenant(ctx context.Context, id, actor string, secret 
 		if err := r.putTenant(ctx, &next); err != nil {
 			return err
 		}
-		r.audit(actor, action, id, "", id, detail)
+		r.audit(ctx, actor, action, id, "", id, detail)
 		row = &next
 		return nil
 	})

@@ -45,7 +45,7 @@ func (r *Registry) PatchTenant(ctx context.Context, by api.Principal, id, ifMatc
 		if err := r.putTenant(ctx, &row); err != nil {
 			return err
 		}
-		r.audit(by.KeyID, "tenant.update", id, "", id, changedFields(*before, row))
+		r.audit(ctx, by.KeyID, "tenant.update", id, "", id, changedFields(*before, row))
 		view, err = r.Tenant(id)
 		return err
 	})

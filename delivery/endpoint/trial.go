@@ -65,7 +65,7 @@ func (r *Registry) Test(ctx context.Context, by api.Principal, req TestRequest) 
 	if err := r.cfg.Publish(ctx, ev); err != nil {
 		return TestReceipt{}, r.unavailable("publishing a test event", err)
 	}
-	r.audit(by.KeyID, "webhook.test", row.Tenant, id, id, "event_type")
+	r.audit(ctx, by.KeyID, "webhook.test", row.Tenant, id, id, "event_type")
 	return TestReceipt{DeliveryID: schemas.DeliveryID(row.Tenant, ev.ID, id, ev.ReplayID), EventID: ev.ID, EventType: eventType}, nil
 }
 

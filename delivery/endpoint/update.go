@@ -117,7 +117,7 @@ func (r *Registry) edit(ctx context.Context, by api.Principal, id, ifMatch, acti
 		if err := r.putNamed(ctx, &row, before.UID); err != nil {
 			return err
 		}
-		r.audit(by.KeyID, action, row.Tenant, id, id, changedFields(before, row))
+		r.audit(ctx, by.KeyID, action, row.Tenant, id, id, changedFields(before, row))
 		if err := r.follow(ctx, &row, standing, before.Verified); err != nil {
 			return err
 		}
@@ -233,6 +233,6 @@ func (r *Registry) Verify(ctx context.Context, by api.Principal, id string) (Web
 	if err := r.order(ctx, schemas.ControlVerify, id); err != nil {
 		return Webhook{}, err
 	}
-	r.audit(by.KeyID, "webhook.verify", x.tenant.Value(), id, id, "")
+	r.audit(ctx, by.KeyID, "webhook.verify", x.tenant.Value(), id, id, "")
 	return r.seen(id)
 }
