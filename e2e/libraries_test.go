@@ -165,11 +165,16 @@ func judge(t *testing.T, program *exec.Cmd, requests []judged) []judgement {
 	return verdicts
 }
 
+func npmJudges(t *testing.T) (dir string) {
+	t.Helper()
+	return npmLibraries(t, "e2e-judges", "stripe@23.1.0", "@octokit/webhooks-methods@6.0.0", "standardwebhooks@1.0.0", "svix@2.5.0")
+}
+
 // nodeJudge runs testdata/judges/judge.js; node comes with npm.
 func nodeJudge(t *testing.T, requests []judged) []judgement {
 	t.Helper()
 	cmd := exec.Command("node", "-e", testFile(t, "judges", "judge.js"))
-	cmd.Dir = npmLibraries(t, "e2e-judges", "stripe@23.1.0", "@octokit/webhooks-methods@6.0.0", "standardwebhooks@1.0.0", "svix@2.5.0")
+	cmd.Dir = npmJudges(t)
 	return judge(t, cmd, requests)
 }
 
