@@ -212,6 +212,23 @@ func TestReceiveQuarantine(t *testing.T) {
 	}
 }
 
+// TestQuarantinedHeaders: the header that a profile signs with is taken out
+// whatever its name.
+func TestQuarantinedHeaders(t *testing.T) {
+	h := http.Header{"X-Digest": {"abc"}, "X-Auth-Info": {"abc"}, "X-Request-Id": {"r-1"}, "Odd": {strings.Repeat("x", 2*maxHeader) + "\xff"}}
+	for i := range 3 * maxHeaders {
+		h[fmt.Sprintf("Zz-%d", i)] = []string{"z"}
+	}
+	got := safeHeaders(h, func(name string) bool { return name == "X-Digest" })
+	if got["X-Digest"] != removed || got["X-Auth-Info"] != removed || got["X-Request-Id"] != "r-1" || len(got["Odd"]) != maxHeader || len(got) != maxHeaders {
+		t.Errorf("%d headers: %v", len(got), got)
+	}
+	p, _ := builtin(t).Get("github")
+	if !p.Signs("x-hub-signature-256") || p.Signs("X-GitHub-Event") {
+		t.Error("the profile does not know which header has its signature")
+	}
+}
+
 func TestReceiveMetrics(t *testing.T) {
 	x := receive(t, kafkatest.Start(t), nil, "interviews=aiinterview,secret-env=SECRET", "ppt=ihateppt,secret-env=SECRET")
 	body := `{"event":"interview.completed","session_id":"ses_1"}`
