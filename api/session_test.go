@@ -142,7 +142,9 @@ func TestSessionsAreInTheDocument(t *testing.T) {
 	}{{nil, false}, {withSessions(newKeyring(), "s"), true}} {
 		s, _ := start(t, c.change)
 		_, body := do(t, "GET", s.URL+"/openapi.json", nil, "")
-		var doc struct{ Paths map[string]map[string]json.RawMessage }
+		var doc struct {
+			Paths map[string]map[string]json.RawMessage
+		}
 		if err := json.Unmarshal([]byte(body), &doc); err != nil {
 			t.Fatal(err)
 		}

@@ -40,25 +40,28 @@ func pptCalls(t *testing.T, s *stack) {
 	}
 	_, key := s.tenantKey("ppt", "ihateppt", nil)
 	var r *sink
+	made := make(chan struct{}) // closed once r is set
 	r = newSink(t, func(w http.ResponseWriter, req *http.Request, n int) {
+		<-made
 		var body struct{ Data struct{ Challenge string } }
 		if json.Unmarshal([]byte(r.requests(req.URL.Path)[n].body), &body) == nil && body.Data.Challenge != "" {
 			_ = json.NewEncoder(w).Encode(map[string]string{"challenge": body.Data.Challenge})
 		}
 	})
+	close(made)
 	post := func(key, path, body string) (string, map[string]any) {
 		t.Helper()
 		return curl(t, "-X", "POST", s.api+path, "-H", "Authorization: Bearer "+key, "-H", "Content-Type: application/json", "-d", body)
 	}
-	status, made := post(key, "/v1/webhooks", `{
+	status, hook := post(key, "/v1/webhooks", `{
     "url": "`+r.URL+`/webhook",
     "events": ["ppt.generation.completed", "ppt.generation.failed"],
     "secret": "a secret of ours"
   }`)
-	id, _ := made["id"].(string)
-	if status != "201" || !strings.HasPrefix(id, "wh_") || made["url"] != r.URL+"/webhook" || fmt.Sprint(made["events"]) != "[ppt.generation.completed ppt.generation.failed]" ||
-		made["secret"] != nil || made["status"] == nil || made["created"] == nil || made["profile"] != "ihateppt" {
-		t.Fatalf("create: %s %v", status, made)
+	id, _ := hook["id"].(string)
+	if status != "201" || !strings.HasPrefix(id, "wh_") || hook["url"] != r.URL+"/webhook" || fmt.Sprint(hook["events"]) != "[ppt.generation.completed ppt.generation.failed]" ||
+		hook["secret"] != nil || hook["status"] == nil || hook["created"] == nil || hook["profile"] != "ihateppt" {
+		t.Fatalf("create: %s %v", status, hook)
 	}
 	// A tunnel is an https URL like any other. This one's certificate is its
 	// own, so the challenge that goes out to it fails, and says so.
