@@ -4,6 +4,7 @@ package analytics
 // used is a 400 problem that names it.
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,7 +25,7 @@ func badParam(field, detail string, args ...any) error {
 func knownParams(v url.Values, names ...string) error {
 	for name := range v {
 		if name != "api_key" && !slices.Contains(names, name) {
-			return badParam(name, "there is no such parameter here; use %s", strings.Join(names, ", "))
+			return badParam(cmp.Or(name, "query"), "there is no such parameter here; use %s", strings.Join(names, ", "))
 		}
 	}
 	return nil
@@ -75,6 +76,8 @@ func cursorParam(v url.Values) (*Cursor, error) {
 	if err := api.DecodeCursor(s, &c); err != nil {
 		return nil, err
 	}
+	// A cursor is checked, not secret: a forged one may hold any time.
+	c.Created = clampMillis(c.Created)
 	return &c, nil
 }
 
