@@ -61,6 +61,7 @@ func modules() map[string][]string {
 		"golang.org/x/text":                              {"schemas", "delivery"},
 		"github.com/klauspost/compress":                  {"internal", "analytics"},
 		"github.com/pierrec/lz4":                         {"internal/devstack"},
+		"github.com/santhosh-tekuri/jsonschema":          {"delivery/endpoint"},
 		"github.com/compose-spec/compose-go":             {},
 		"github.com/standard-webhooks/standard-webhooks": {},
 		"go.uber.org/goleak":                             {},
