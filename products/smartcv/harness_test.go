@@ -62,7 +62,7 @@ func newBench(t *testing.T, change func(*smartcv.Config)) *bench {
 		Write:   b.write,
 		Barrier: func(context.Context) error { b.catchUp(); return nil },
 		Publish: func(_ context.Context, ev schemas.Event) error { b.events = append(b.events, ev); return nil },
-		Notice:  func(schemas.Notice) {},
+		Notice:  func(context.Context, schemas.Notice) error { return nil },
 	})
 	if err != nil {
 		t.Fatal(err)
