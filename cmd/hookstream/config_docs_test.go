@@ -62,6 +62,28 @@ event_topics:
     id_header: message-id     # without it, the id is made from the record's position
     key: true                 # the record's key is the ordering key
 ` + "```" + `
+
+## Received webhooks
+
+A source is a sender whose webhooks are received, at ` + "`/in/NAME`" + ` and at the paths
+that it names. On the command line the flag repeats; in the variable sources are
+parted by ` + "`;`" + `; in the file ` + "`source`" + ` is a list of such texts or of mappings. All
+processes with the role ` + "`inbound`" + ` need the same sources.
+
+` + "```yaml" + `
+source:
+  - cv=smartcv,secret-env=SMARTCV_SECRET,path=/webhooks/smartcv
+  - name: interviews
+    profile: aiinterview
+    secret_env: WEBHOOK_SECRET   # a variable; two secrets in it, parted by a comma, while one replaces the other
+    path: [/webhooks/ai-interview, /webhooks]
+    tenant: acme
+    topic: webhooks              # instead of hookstream.inbound
+    answers: json                # a variant of the profile's answers
+    allow: [203.0.113.0/24]      # who may send
+    rate: 50                     # requests a second, bursts of twice that; more get 429
+    https: required              # by the connection, or by the word of --trusted-proxies
+` + "```" + `
 `)
 	return b.String()
 }
