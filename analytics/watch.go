@@ -31,6 +31,9 @@ func DefaultWatchConfig() WatchConfig {
 	return WatchConfig{Every: 30 * time.Second, Window: 5 * time.Minute}
 }
 
+// retryCount is when to ask again while ClickHouse is not ready.
+const retryCount = 2 * time.Second
+
 // band is a stretch of success rates: up to but without below.
 type band struct {
 	name  string
@@ -78,8 +81,6 @@ func (w *Watch) Run(ctx context.Context) error {
 	if w.cfg.Metrics != nil {
 		defer w.cfg.Metrics.Unregister(w)
 	}
-	every := time.NewTicker(w.cfg.Every)
-	defer every.Stop()
 	for {
 		var counts []int
 		// That ClickHouse is away, or has no schema yet, others say.
@@ -92,10 +93,14 @@ func (w *Watch) Run(ctx context.Context) error {
 		w.mu.Lock()
 		w.counts = counts
 		w.mu.Unlock()
+		wait := w.cfg.Every
+		if counts == nil {
+			wait = min(wait, retryCount)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-every.C:
+		case <-time.After(wait):
 		}
 	}
 }
