@@ -224,6 +224,17 @@ func TestDuplicateStorm(t *testing.T) {
 	}
 }
 
+// TestReceiverDoesNotStartWithoutItsSecret: one clear line, before Kafka is even
+// asked for.
+func TestReceiverDoesNotStartWithoutItsSecret(t *testing.T) {
+	cmd := exec.Command(binary, "serve", "--brokers", "127.0.0.1:1", "--roles", "inbound", "--no-clickhouse", "--data", t.TempDir(), "--listen", "127.0.0.1:0",
+		"--master-key", strings.Repeat("ab", 32), "--source", "kids=kidsmart,secret-env=E2E_NO_SUCH_SECRET")
+	out, err := cmd.CombinedOutput()
+	if err == nil || strings.Count(strings.TrimSpace(string(out)), "\n") != 0 || !strings.Contains(string(out), "environment variable E2E_NO_SUCH_SECRET is missing or empty") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // inbound waits until the deduper has nothing left to do, and gives what
 // handlers get.
 func (s *stack) inbound() []schemas.Inbound {
