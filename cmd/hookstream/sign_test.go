@@ -64,7 +64,7 @@ func TestSignAndVerifyGoTogether(t *testing.T) {
 }
 
 func TestSignForPeople(t *testing.T) {
-	code, out, errs := runCLI("hush\n", nil, "sign", "--profile=smartcv", "--secret=-", "--body=testdata/body.json")
+	code, _, errs := runCLI("hush\n", nil, "sign", "--profile=smartcv", "--secret=-", "--body=testdata/body.json")
 	if code != exitFailed || !strings.Contains(errs, "reading the body") {
 		t.Errorf("no body: %d %s", code, errs)
 	}
@@ -72,7 +72,7 @@ func TestSignForPeople(t *testing.T) {
 	if err := os.WriteFile(body, []byte("{}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, out, errs = runCLI("hush\n", nil, "sign", "--profile=smartcv", "--secret=-", "--body="+body, "--timestamp=1741064767", "--url=https://example.com/hook")
+	code, out, errs := runCLI("hush\n", nil, "sign", "--profile=smartcv", "--secret=-", "--body="+body, "--timestamp=1741064767", "--url=https://example.com/hook")
 	for _, want := range []string{"timestamp     10 bytes  1741064767", `literal        1 bytes  "."`, "body           3 bytes  {}\\n", "the secret's own UTF-8 bytes",
 		"X-SmartCV-Signature: sha256=", "curl -sS -X POST 'https://example.com/hook'", `it'\''s.json'`, "--data-binary '@"} {
 		if !strings.Contains(out, want) {
