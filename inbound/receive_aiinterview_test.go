@@ -91,8 +91,10 @@ func TestReceiveAIInterview(t *testing.T) {
 			if line := x.log.last("event=interview.rescheduled", "unlisted=true", "verdict=accepted", "session_id="); line == "" {
 				t.Errorf("no log line of the unknown event:\n%s", x.log)
 			}
-			if line := x.log.last("verdict=bad_signature", "event=interview.completed", "session_id=ses_"); line == "" {
-				t.Errorf("no log line of the bad signature:\n%s", x.log)
+			for _, verdict := range []string{"accepted", "duplicate", "bad_signature", "unsigned"} {
+				if line := x.log.last("verdict="+verdict, "event=interview.completed", "session_id=ses_"); line == "" {
+					t.Errorf("no log line of the verdict %s:\n%s", verdict, x.log)
+				}
 			}
 		})
 	}
