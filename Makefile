@@ -23,7 +23,7 @@ need = @command -v $(1) >/dev/null || { echo "missing: $(1), $(2)" >&2; exit 1; 
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## build, then start everything with sample tenants, endpoints and events
@@ -64,9 +64,24 @@ fuzz: need-go ## fuzz every parser that meets the outside, FUZZTIME for each
 	  done; \
 	done
 
+# The examples are a module of their own, so that what they need does not
+# become what hookstream needs.
+.PHONY: test-examples
+test-examples: need-go ## the tests of the programs in examples/
+	cd examples && $(GO) test $(RACE) -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: example-aiinterview
+example-aiinterview: need-go ## a hookstream, a signed interview webhook, and the job that stores it and tells a channel
+	cd examples && $(GO) run ./aiinterview --demo
+
+.PHONY: example-smartcv
+example-smartcv: need-go ## a hookstream, signed resume webhooks, and the job that handles them
+	cd examples && $(GO) run ./smartcv --demo
+
 .PHONY: lint
 lint: need-go fmt vet ## formatting, vet and staticcheck
 	$(GO) run $(STATICCHECK) ./...
+	cd examples && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...
 
 .PHONY: fmt
 fmt: need-gofmt need-git
