@@ -81,7 +81,7 @@ source:
     topic: webhooks              # instead of hookstream.inbound
     answers: json                # a variant of the profile's answers
     allow: [203.0.113.0/24]      # who may send
-    rate: 50                     # requests a second, bursts of twice that; more get 429
+    rate: 50                     # requests a second to each process, bursts of twice that; more get 429
     https: required              # by the connection, or by the word of --trusted-proxies
 ` + "```" + `
 `)
