@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/hookstream/hookstream/api"
 	"github.com/hookstream/hookstream/schemas"
 )
 
@@ -22,7 +23,10 @@ type LiveConfig struct {
 	Options  []kgo.Opt        // producer.Options
 	Topology schemas.Topology // names the attempts topic
 	// Owner is the tenant of an endpoint; ok is false when there is none.
-	Owner     func(endpointID string) (tenant string, ok bool)
+	Owner func(endpointID string) (tenant string, ok bool)
+	// WebhookID is the id of a webhook in any form that clients may use; nil:
+	// ids only.
+	WebhookID func(by api.Principal, tenant, id string) (string, error)
 	Watchers  int           // at most so many at a time
 	Buffer    int           // rows that wait for one watcher; those beyond it are lost to it
 	Heartbeat time.Duration // a comment when nothing else was written for so long

@@ -105,6 +105,12 @@ func (l *Live) filter(p api.Principal, v url.Values) (liveFilter, error) {
 	}
 	if id := v.Get("webhook_id"); id != "" {
 		f.webhook = schemas.InnerID(id, schemas.WebhookPrefix, "webhook_")
+		if l.cfg.WebhookID != nil {
+			var err error
+			if f.webhook, err = l.cfg.WebhookID(p, f.tenant, id); err != nil {
+				return liveFilter{}, err
+			}
+		}
 		if owner, ok := l.cfg.Owner(f.webhook); !ok || f.tenant != "" && owner != f.tenant {
 			return liveFilter{}, api.NotFound("webhook", id)
 		}

@@ -46,6 +46,12 @@ func newLiveRig(t *testing.T, change func(*LiveConfig)) *liveRig {
 		tenant, ok := map[string]string{"wh_a": "acme", "wh_b": "acme", "wh_o": "other"}[id]
 		return tenant, ok
 	}
+	c.WebhookID = func(_ api.Principal, _, id string) (string, error) {
+		if id == "uid:b" {
+			return "wh_b", nil
+		}
+		return id, nil
+	}
 	if change != nil {
 		change(&c)
 	}
@@ -176,7 +182,7 @@ func TestLiveShowsNewAttemptsToWhomTheyConcern(t *testing.T) {
 	all := r.watch("root-key-of-test", "")
 	acme := r.watch("acme", "")
 	other := r.watch("other", "?tenant=other")
-	one := r.watch("acme", "?webhook_id=wh_b&event_type=task.*")
+	one := r.watch("acme", "?webhook_id=uid:b&event_type=task.*")
 	failed := r.watch("acme", "?status=error")
 	r.attempt("acme", "wh_a", "1", "a.b", schemas.StateSuccess, "<é&>\u2028")
 	r.attempt("other", "wh_o", "2", "a.b", schemas.StateSuccess, "")

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/hookstream/hookstream/delivery/egress"
 	"github.com/hookstream/hookstream/schemas"
 	"github.com/hookstream/hookstream/schemas/profile"
 )
@@ -92,6 +93,28 @@ func TestListenAnswersAsTheProductsDo(t *testing.T) {
 	stop()
 	if c := <-code; c != exitOK || errs.String() != "" {
 		t.Errorf("code %d, %s", c, errs.String())
+	}
+}
+
+// TestListenIsTheLocalTest: port 3000 without a flag, at the documented path,
+// and a tunnel's address with that path is one that can be registered.
+func TestListenIsTheLocalTest(t *testing.T) {
+	c := Default(cmdListen)
+	if c.Listen != "127.0.0.1:3000" || c.Receive.Profile == "" {
+		t.Errorf("listen is at %s with profile %q", c.Listen, c.Receive.Profile)
+	}
+	c.Receive.Profile = "aiinterview"
+	ears, err := newEars(c)
+	if err != nil || ears.at("/webhooks/ai-interview").profile.Name() != "aiinterview" {
+		t.Errorf("%+v, %v", ears, err)
+	}
+	serve := Default(cmdServe)
+	guard, err := egress.NewGuard(serve.Egress())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := guard.CheckURL("https://ab12-34.ngrok-free.app/webhooks/ai-interview"); err != nil {
+		t.Error(err)
 	}
 }
 

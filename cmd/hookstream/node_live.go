@@ -13,5 +13,6 @@ func (n *node) newLive() (*consumer.Live, error) {
 	}
 	c := consumer.DefaultLiveConfig()
 	c.Options, c.Topology, c.Owner, c.Log = n.options, n.topology, n.registry.Owner, n.log
+	c.WebhookID = n.registry.WebhookID
 	return consumer.NewLive(c)
 }
