@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
@@ -34,7 +35,10 @@ const draft2020 = "https://json-schema.org/draft/2020-12/schema"
 const schemaURL = "urn:hookstream:event-type"
 
 // dataSchema judges the data of events. It is safe for concurrent use.
-type dataSchema struct{ schema *jsonschema.Schema }
+type dataSchema struct {
+	schema *jsonschema.Schema
+	work   int // checks of one value at most
+}
 
 // noLoader refuses every schema that is not in the document itself.
 type noLoader struct{}
@@ -44,7 +48,8 @@ func (noLoader) Load(url string) (any, error) {
 }
 
 // compileSchema reads a JSON Schema 2020-12. Its error is the reason in words.
-func compileSchema(text []byte) (*dataSchema, error) {
+func compileSchema(text []byte) (_ *dataSchema, err error) {
+	defer contain(func(reason string) { err = errors.New(reason) })
 	doc, err := decodeData(text)
 	if err != nil {
 		return nil, err
@@ -67,10 +72,19 @@ func compileSchema(text []byte) (*dataSchema, error) {
 	if err != nil {
 		return nil, errors.New(compileReason(err))
 	}
-	if err := checkWork(schema); err != nil {
+	work, err := workOf(schema)
+	if err != nil {
 		return nil, err
 	}
-	return &dataSchema{schema}, nil
+	return &dataSchema{schema, work}, nil
+}
+
+// contain turns a panic of the library into a reason: one tenant's schema must
+// not end the process that delivers for all of them.
+func contain(report func(reason string)) {
+	if p := recover(); p != nil {
+		report(fmt.Sprintf("cannot be judged: %.200v", p))
+	}
 }
 
 // compileReason is the library's error in one line.
@@ -105,11 +119,18 @@ func boundedRegexp(text string) (jsonschema.Regexp, error) {
 }
 
 // check says where data does not satisfy the schema, as a JSON pointer, and
-// why; an empty reason is a pass.
-func (s *dataSchema) check(data []byte) (pointer, reason string) {
+// why; an empty reason is a pass. Long checks wait for each other on many.
+func (s *dataSchema) check(data []byte, many sync.Locker) (pointer, reason string) {
+	defer contain(func(panicked string) { reason = panicked })
 	doc, err := decodeData(data)
 	if err != nil {
 		return "", err.Error()
+	}
+	if checks := countValues(doc) * s.work; checks > maxChecks {
+		return "", fmt.Sprintf("has too many values for what the schema checks of each: %d checks, more than %d", checks, maxChecks)
+	} else if checks > manyChecks {
+		many.Lock()
+		defer many.Unlock()
 	}
 	err = s.schema.Validate(doc)
 	if err == nil {
@@ -125,8 +146,8 @@ func (s *dataSchema) check(data []byte) (pointer, reason string) {
 // firstFault is the first of the faults by place and text: the library finds
 // them in a random order.
 func firstFault(err *jsonschema.ValidationError) (pointer, reason string) {
-	type fault struct{ pointer, reason string }
-	var faults []fault
+	count := 0
+	var first []*jsonschema.ValidationError // all at the first place
 	var walk func(e *jsonschema.ValidationError)
 	walk = func(e *jsonschema.ValidationError) {
 		switch e.ErrorKind.(type) {
@@ -136,28 +157,39 @@ func firstFault(err *jsonschema.ValidationError) (pointer, reason string) {
 			}
 			return
 		}
-		f := fault{reason: "does not satisfy the schema"}
-		for _, step := range e.InstanceLocation {
-			f.pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(step)
+		count++
+		order := -1
+		if len(first) > 0 {
+			order = slices.Compare(e.InstanceLocation, first[0].InstanceLocation)
 		}
-		if unit := e.BasicOutput(); unit.Error != nil {
-			f.reason = unit.Error.String()
+		if order < 0 {
+			first = first[:0]
 		}
-		faults = append(faults, f)
+		if order <= 0 {
+			first = append(first, e)
+		}
 	}
 	walk(err)
-	if len(faults) == 0 {
+	for _, e := range first {
+		alone := *e
+		alone.Causes = nil
+		if unit := alone.BasicOutput(); unit.Error != nil && (reason == "" || unit.Error.String() < reason) {
+			reason = unit.Error.String()
+		}
+	}
+	if reason == "" {
 		return "", "does not satisfy the schema"
 	}
-	slices.SortFunc(faults, func(a, b fault) int { return strings.Compare(a.pointer+"\x00"+a.reason, b.pointer+"\x00"+b.reason) })
-	first := faults[0]
-	if len(first.reason) > 300 {
-		first.reason = strings.ToValidUTF8(first.reason[:300], "") + "…"
+	for _, step := range first[0].InstanceLocation {
+		pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(step)
 	}
-	if n := len(faults) - 1; n > 0 {
-		first.reason += fmt.Sprintf(" (and %d more)", n)
+	if len(reason) > 300 {
+		reason = strings.ToValidUTF8(reason[:300], "") + "…"
 	}
-	return first.pointer, first.reason
+	if count > 1 {
+		reason += fmt.Sprintf(" (and %d more)", count-1)
+	}
+	return pointer, reason
 }
 
 // decodeData reads JSON with its numbers as they are written.
@@ -172,6 +204,22 @@ func decodeData(data []byte) (any, error) {
 		return nil, errors.New("is more than one JSON value")
 	}
 	return v, checkData(v, maxDataDepth)
+}
+
+// countValues counts the values in a decoded document.
+func countValues(v any) int {
+	n := 1
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			n += countValues(e)
+		}
+	case map[string]any:
+		for _, e := range v {
+			n += countValues(e) + 1 // the name is one too
+		}
+	}
+	return n
 }
 
 // checkData refuses what costs more to judge than it can mean.

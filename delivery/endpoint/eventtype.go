@@ -119,7 +119,7 @@ func (r *Registry) typeFault(owner, name, profileName string, data []byte) *type
 	if err != nil {
 		return &typeFault{eventType: name, version: own.row.Version, reason: "the schema cannot be used: " + err.Error()}
 	}
-	if pointer, reason := schema.check(data); reason != "" {
+	if pointer, reason := schema.check(data, &r.judging); reason != "" {
 		return &typeFault{eventType: name, version: own.row.Version, pointer: pointer, reason: reason}
 	}
 	return nil

@@ -117,7 +117,7 @@ func TestEventTypesRefused(t *testing.T) {
 	before := len(l.records)
 	deep := strings.Repeat(`{"a":`, 70) + `1` + strings.Repeat(`}`, 70)
 	var bomb strings.Builder // each level is checked twice by the one above it
-	for i := range 20 {
+	for i := range 9 {
 		fmt.Fprintf(&bomb, `"l%d":{"allOf":[{"$ref":"#/$defs/l%d"},{"$ref":"#/$defs/l%d"}]},`, i, i+1, i+1)
 	}
 	for _, c := range []struct{ path, body, field, reason string }{
@@ -139,7 +139,7 @@ func TestEventTypesRefused(t *testing.T) {
 		{"a", `{"schema":{"pattern":"(?=x)"}}`, "schema", "pattern"},
 		{"a", `{"schema":{"pattern":"(a{500}){2}b{900}"}}`, "schema", "smaller repetitions"},
 		{"a", `{"schema":{"maximum":1e99999}}`, "schema", "exponent"},
-		{"a", `{"schema":{"$ref":"#/$defs/l0","$defs":{` + bomb.String() + `"l20":{"type":"string"}}}}`, "schema", "times"},
+		{"a", `{"schema":{"$ref":"#/$defs/l0","$defs":{` + bomb.String() + `"l9":{"type":"string"}}}}`, "schema", "times"},
 		{"a", `{"schema":{"properties":{"x":{"allOf":[{"$ref":"#"},{"$ref":"#"}]}}}}`, "schema", "times"},
 		{"a", `{"schema":{"description":"` + strings.Repeat("x", 33<<10) + `"}}`, "schema", "32768"},
 		{"a", `{"sample":` + deep + `}`, "sample", "deeper"},

@@ -28,7 +28,7 @@ func (r *Registry) PutEventType(ctx context.Context, by api.Principal, tenantID,
 	if err != nil {
 		return view, false, err
 	}
-	if err := checkTypeDraft(name, &draft); err != nil {
+	if err := r.checkTypeDraft(name, &draft); err != nil {
 		return view, false, err
 	}
 	if _, err := r.needTenant(ctx, owner, by.KeyID); err != nil {
@@ -90,7 +90,7 @@ func (r *Registry) DeleteEventType(ctx context.Context, by api.Principal, tenant
 }
 
 // checkTypeDraft judges a type and leaves out what is null.
-func checkTypeDraft(name string, draft *EventTypeDraft) error {
+func (r *Registry) checkTypeDraft(name string, draft *EventTypeDraft) error {
 	if err := schemas.CheckEventType(name); err != nil {
 		return refuse("type", "%.128q: use 1 to 128 visible ASCII characters without '*', '\"' and '\\'", name)
 	}
@@ -127,7 +127,7 @@ func checkTypeDraft(name string, draft *EventTypeDraft) error {
 	if len(draft.Sample) == 0 {
 		return nil
 	}
-	if pointer, reason := schema.check(draft.Sample); reason != "" {
+	if pointer, reason := schema.check(draft.Sample, &r.judging); reason != "" {
 		return refuse("sample", "does not satisfy the schema: at %q: %s", pointer, reason)
 	}
 	return nil

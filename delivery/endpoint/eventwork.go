@@ -10,15 +10,21 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// maxWork is how many checks a schema may apply to one value of the data. The
-// data itself is bounded, so all the work is.
-const maxWork = 2000
+// Bounds of the work. Every check that fails is kept until the whole is judged,
+// so they bound memory too.
+const (
+	maxWork    = 500       // checks that a schema may apply to one value of the data
+	maxChain   = 20        // schemas that may lead to one another without going into the data
+	maxChecks  = 1_000_000 // values of the data times checks of each
+	manyChecks = 20_000    // from here on, one at a time
+)
 
 // works computes how often a schema's parts are applied to one value, by the
 // depth of the data below it.
 type works struct {
 	known map[workKey]int
-	open  map[workKey]bool // being computed: met again, the schema leads to itself without going into the data
+	chain map[*jsonschema.Schema]int // how long a way leads on from a schema without going into the data
+	open  map[workKey]bool           // being computed: met again, the schema leads to itself without going into the data
 }
 
 type workKey struct {
@@ -26,20 +32,20 @@ type workKey struct {
 	depth  int
 }
 
-// checkWork refuses a schema that applies too many checks to one value at any
-// depth that data may have.
-func checkWork(s *jsonschema.Schema) error {
-	w := works{known: map[workKey]int{}, open: map[workKey]bool{}}
+// workOf is the most checks that a schema applies to one value at any depth
+// that data may have; too many are an error.
+func workOf(s *jsonschema.Schema) (most int, err error) {
+	w := works{known: map[workKey]int{}, chain: map[*jsonschema.Schema]int{}, open: map[workKey]bool{}}
 	for depth := range maxDataDepth {
 		n, err := w.at(s, depth)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if n > maxWork {
-			return fmt.Errorf("checks one value more than %d times, because its parts refer to each other several times over; make it simpler", maxWork)
+		if most = max(most, n); n > maxWork {
+			return 0, fmt.Errorf("checks one value more than %d times, because its parts refer to each other several times over; make it simpler", maxWork)
 		}
 	}
-	return nil
+	return most, nil
 }
 
 // at is how many checks the schema applies to any one value that lies depth
@@ -75,9 +81,10 @@ func (w *works) at(s *jsonschema.Schema, depth int) (int, error) {
 func (w *works) compute(s *jsonschema.Schema, depth int) (int, error) {
 	total := 0
 	if depth == 0 {
-		total = 1 + len(s.Required) + len(s.PatternProperties) + len(s.DependentRequired)
+		// The items of a list are compared and fail as one, which costs far less.
+		total = 1 + len(s.Required)/10 + len(s.PatternProperties) + len(s.DependentRequired)
 		if s.Enum != nil {
-			total += len(s.Enum.Values)
+			total += len(s.Enum.Values) / 10
 		}
 	}
 	inPlace := [][]*jsonschema.Schema{{s.Ref, s.Not, s.If, s.Then, s.Else}, s.AllOf, s.AnyOf, s.OneOf, values(s.DependentSchemas)}
@@ -89,6 +96,9 @@ func (w *works) compute(s *jsonschema.Schema, depth int) (int, error) {
 			n, err := w.at(child, depth)
 			if err != nil {
 				return 0, err
+			}
+			if w.chain[s] = max(w.chain[s], w.chain[child]+1); w.chain[s] > maxChain {
+				return 0, fmt.Errorf("leads through more than %d references and alternatives to reach one check; make it simpler", maxChain)
 			}
 			if total += n; total > maxWork {
 				return total, nil

@@ -79,8 +79,9 @@ func (c Config) Validate() error {
 // state comes from Apply alone. It is safe for concurrent use.
 type Registry struct {
 	cfg      Config
-	prefixes []string // of webhook ids on the wire
-	locks    stripes  // serialise the writes of this node to one row
+	prefixes []string   // of webhook ids on the wire
+	judging  sync.Mutex // one long check of an event's data at a time
+	locks    stripes    // serialise the writes of this node to one row
 
 	mu        sync.RWMutex
 	endpoints map[string]*entry

@@ -1,0 +1,92 @@
+package endpoint
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// FuzzEventSchema: whatever a tenant gives as a schema, and a publisher as data,
+// is either taken or refused with a reason, the same each time.
+func FuzzEventSchema(f *testing.F) {
+	for _, seed := range [][2]string{
+		{`{"type":"object","required":["a"],"properties":{"a":{"type":"number","multipleOf":0.1}}}`, `{"a":25.0}`},
+		{`{"$ref":"#/$defs/x","$defs":{"x":{"enum":[1,"a",null]}}}`, `"a"`},
+		{`{"oneOf":[{"type":"string","pattern":"^a+$"},{"type":"array","uniqueItems":true,"contains":{"const":1}}]}`, `[1,2]`},
+		{`{"properties":{"x":{"$ref":"#"}},"unevaluatedProperties":false}`, `{"x":{"x":{"y":1}}}`},
+		{`{"$id":"https://e.com/a","$anchor":"b","$ref":"#b"}`, `1e400`},
+		{`{"propertyNames":{"maxLength":3},"dependentSchemas":{"a":{"required":["b"]}},"if":{"minProperties":1},"then":false}`, `{"a":1}`},
+		{`{"prefixItems":[{}],"items":{"$dynamicRef":"#x"},"unevaluatedItems":{}}`, `[[]]`},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, schema, data string) {
+		if len(schema) > 4<<10 || len(data) > 4<<10 {
+			t.Skip("bounded elsewhere")
+		}
+		s, err := compileSchema([]byte(schema))
+		if err != nil {
+			if err.Error() == "" || strings.HasPrefix(err.Error(), "cannot be judged") {
+				t.Errorf("refused with %q", err)
+			}
+			return
+		}
+		pointer, reason := s.check([]byte(data), &sync.Mutex{})
+		if strings.HasPrefix(reason, "cannot be judged") || len(reason) > 400 {
+			t.Errorf("%s: %s", pointer, reason)
+		}
+		again, err := compileSchema([]byte(schema))
+		if err != nil {
+			t.Fatalf("taken, then refused: %v", err)
+		}
+		if p, r := again.check([]byte(data), &sync.Mutex{}); p != pointer || (r == "") != (reason == "") {
+			t.Errorf("%q %q, then %q %q", pointer, reason, p, r)
+		}
+	})
+}
+
+// TestLargestSchemas: schemas that are as bad as their size lets them be are
+// refused, or judge the largest data with bounded work.
+func TestLargestSchemas(t *testing.T) {
+	chain := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `"d%d":{"$ref":"#/$defs/d%d"},`, i, i+1)
+		}
+		return fmt.Sprintf(`{"$ref":"#/$defs/d0","$defs":{%s"d%d":{"items":{"$ref":"#"}}}}`, b.String(), n)
+	}
+	alternatives := func(n int) string {
+		return `{"items":{"anyOf":[` + strings.Repeat(`{"type":"string"},`, n) + `{"type":"object"}]}}`
+	}
+	lists := []byte(strings.Repeat("[", 60) + "[]" + strings.Repeat(",[]", 40_000) + strings.Repeat("]", 60))
+	flat := []byte(`[` + strings.Repeat("1,", 120_000) + `1]`)
+	for name, c := range map[string]struct {
+		schema string
+		taken  bool
+		reason string // of refusing flat
+	}{
+		"a short chain of references": {chain(3), true, ""},
+		"a long one":                  {chain(100), false, ""},
+		"some alternatives":           {alternatives(5), true, "anyOf"},
+		"many":                        {alternatives(400), true, "too many values"},
+		"too many":                    {alternatives(600), false, ""},
+		"alternatives that nest":      {`{"items":{"anyOf":[{"$ref":"#"},{"$ref":"#"},{}]}}`, false, ""},
+		"a tagged tree":               {`{"oneOf":[{"type":"integer"},{"type":"array","items":{"$ref":"#"}}]}`, true, ""},
+		"a tree judged twice":         {`{"allOf":[{"items":{"$ref":"#"}},{"items":{"$ref":"#"}}]}`, false, ""},
+		"patterns that overlap":       {`{"patternProperties":{"a":{"$ref":"#"},"b":{"$ref":"#"}}}`, false, ""},
+		"contains beside its items":   {`{"items":{"$ref":"#"},"contains":{"$ref":"#"}}`, false, ""},
+	} {
+		s, err := compileSchema([]byte(c.schema))
+		if (err == nil) != c.taken {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil {
+			continue
+		}
+		s.check(lists, &sync.Mutex{})
+		if _, reason := s.check(flat, &sync.Mutex{}); (reason == "") != (c.reason == "") || !strings.Contains(reason, c.reason) {
+			t.Errorf("%s: %q, want %q", name, reason, c.reason)
+		}
+	}
+}
