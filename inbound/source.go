@@ -26,7 +26,7 @@ type Source struct {
 	Topic     string         // takes its webhooks; empty: the topic inbound
 	Answers   string         // variant of the profile's answers; empty: the profile's own
 	Allow     []netip.Prefix // who may send; empty: everybody
-	Rate      float64        // requests per second, with bursts of twice that; 0: no limit
+	Rate      float64        // requests per second, with bursts of twice that; 0: no limit, counted by each process for itself
 	HTTPS     bool           // refuse what did not come by https
 }
 

@@ -95,6 +95,7 @@ type Config struct {
 
 	// Received webhooks.
 	Inbound        []inbound.Source
+	DedupeKeys     int      // keys of received webhooks that are remembered, in all partitions together
 	TrustedProxies []string // networks of proxies whose X-Forwarded headers are believed
 
 	// dev.
@@ -151,6 +152,7 @@ func Default(command string) Config {
 		Concurrency:  8,
 		RetryAfter:   time.Hour,
 		DisableAfter: 5 * 24 * time.Hour,
+		DedupeKeys:   2_000_000,
 		Breaker: BreakerConfig{
 			Window: time.Minute, MinAttempts: 20, Ratio: 0.5, Consecutive: 10, Deliveries: 5,
 			CoolDown: 30 * time.Second, MaxCoolDown: 10 * time.Minute, Probes: 1,

@@ -120,6 +120,7 @@ func settings(c *Config) []*setting {
 		{"breaker-probes", node, "N", "requests let through after a pause", false, integer(&c.Breaker.Probes)},
 
 		{"source", node, "NAME=PROFILE,secret-env=VAR[,…]", "receive webhooks at /in/NAME, signed with the secret in variable VAR; repeatable; options: path=/p, tenant=T, topic=NAME, answers=json, allow=CIDR, rate=N, https=required", false, inboundSources(&c.Inbound)},
+		{"dedupe-keys", node, "N", "keys of received webhooks that are remembered to tell repeats, about 100 bytes each", false, integer(&c.DedupeKeys)},
 		{"trusted-proxies", node, "CIDR,…", "proxies whose X-Forwarded-For and X-Forwarded-Proto are believed for received webhooks", false, list(&c.TrustedProxies)},
 
 		{"demo", dev, "", "make sample tenants, endpoints and events", false, boolean(&c.Demo)},

@@ -200,7 +200,7 @@ func (c *Config) checkNode(p *problems) {
 	for _, n := range []struct {
 		name  string
 		value int
-	}{{"--api-burst", c.APIBurst}, {"--flush-rows", c.FlushRows}, {"--concurrency", c.Concurrency}} {
+	}{{"--api-burst", c.APIBurst}, {"--flush-rows", c.FlushRows}, {"--concurrency", c.Concurrency}, {"--dedupe-keys", c.DedupeKeys}} {
 		p.check(n.value < 1, "%s is %d; give a number of at least 1", n.name, n.value)
 	}
 	p.check(c.RetryAfter < 0, "--retry-after-cap is %v; give 0 or more", c.RetryAfter)

@@ -25,11 +25,15 @@ func (n *node) newReceiver() (err error) {
 	c.Append = func(ctx context.Context, rec schemas.Record, done func(int64, error)) {
 		n.writer.Append(ctx, rec, done)
 	}
+	c.Keys = n.windowKeys()
 	c.MaxBody = max(c.MaxBody, int64(n.topology.DataLimit))
 	c.Log, c.Registerer = n.log, n.metrics
 	n.receiver, err = inbound.NewReceiver(c)
 	return err
 }
+
+// windowKeys is a partition's share of the keys that are remembered.
+func (n *node) windowKeys() int { return n.cfg.DedupeKeys/int(n.topology.Events) + 1 }
 
 // mountInbound puts the sources' paths beside the API's.
 func (n *node) mountInbound(mux *http.ServeMux) {
@@ -50,6 +54,7 @@ func (n *node) newDeduper() (*inbound.Deduper, error) {
 	c := inbound.DefaultDeduperConfig()
 	c.Options, c.Instance, c.Topology = n.options, n.memberID(RoleInbound), n.topology
 	c.Group = n.group(RoleInbound)
+	c.Keys = n.windowKeys()
 	c.Rules = inbound.Rules(n.cfg.Inbound, n.profiles)
 	c.Append, c.Log, c.Registerer = n.writer.Append, n.log, n.metrics
 	return inbound.NewDeduper(c)
