@@ -160,6 +160,14 @@ func TestCommandLineOverTheAPI(t *testing.T) {
 	}
 
 	s.signatures(ppt, secret, "http://"+hear+"/webhook")
+	s.ok("webhooks", "delete", ppt, gone)
+	s.stop() // somebody watches: the drain does not wait for them
+	eventually(t, "tail tries again", func() error {
+		if !seen.has("the connection ended; again in") {
+			return errors.New(seen.tail(500))
+		}
+		return nil
+	})
 	_ = tail.Process.Signal(syscall.SIGTERM)
 	if err := <-ended; err != nil {
 		t.Errorf("tail, after SIGTERM: %v", err)
@@ -167,7 +175,6 @@ func TestCommandLineOverTheAPI(t *testing.T) {
 	if all := seen.tail(1<<20) + heard.tail(1<<20); strings.Contains(all, secret) {
 		t.Error("a secret is on the screen")
 	}
-	s.ok("webhooks", "delete", ppt, gone)
 }
 
 // signatures compares "sign" with the API's helper, sends what they say to
@@ -218,5 +225,25 @@ func (s *stack) signatures(webhook, secret, url string) {
 	}
 	if code, out, _ := s.cli([]string{"PPT=another"}, "", args...); code != 1 || !strings.Contains(out, "the secret is another one") {
 		s.t.Errorf("verify with another secret: %d %s", code, out)
+	}
+}
+
+// TestTailWithoutClickHouse: attempts are seen, and tests have an outcome, with
+// Kafka alone; a key sees its own tenant.
+func TestTailWithoutClickHouse(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--no-clickhouse")
+	r := newSink(t, nil)
+	hook := made(t, s.ok("webhooks", "create", "--url="+r.URL+"/a", "--tenant=acme", "--json"))
+	var key struct{ Key string }
+	s.call(http.MethodPost, "/v1/tenants/acme/keys", map[string]any{}, http.StatusCreated, &key)
+	env := []string{"HOOKSTREAM_API_KEY=" + key.Key}
+	if code, out, errs := s.cli(env, "", "test", hook); code != 0 || !strings.Contains(out, "outcome   success: 200") {
+		t.Errorf("%d %s%s", code, out, errs)
+	}
+	s.call(http.MethodPost, "/v1/tenants", map[string]any{"id": "other"}, http.StatusCreated, nil)
+	s.call(http.MethodPost, "/v1/tenants/other/keys", map[string]any{}, http.StatusCreated, &key)
+	if code, _, errs := s.cli([]string{"HOOKSTREAM_API_KEY=" + key.Key}, "", "tail", "--webhook", hook); code != 1 || !strings.Contains(errs, "404 not_found") {
+		t.Errorf("a foreign webhook: %d %s", code, errs)
 	}
 }
