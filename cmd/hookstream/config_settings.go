@@ -47,13 +47,13 @@ func settings(c *Config) []*setting {
 	var (
 		asking  = askingCommands()
 		signing = []string{cmdSign, cmdVerify}
-		every   = []string{cmdDev, cmdServe, cmdProduce, cmdListen, cmdTopics, cmdClickHouse, cmdReady}
+		every   = []string{cmdDev, cmdServe, cmdProduce, cmdListen, cmdTopics, cmdParked, cmdClickHouse, cmdReady}
 		node    = []string{cmdDev, cmdServe}
 		dev     = []string{cmdDev}
 		serve   = []string{cmdServe}
-		kafka   = []string{cmdServe, cmdProduce, cmdTopics}
+		kafka   = []string{cmdServe, cmdProduce, cmdTopics, cmdParked}
 		topics  = []string{cmdDev, cmdServe, cmdTopics}
-		events  = []string{cmdDev, cmdServe, cmdProduce, cmdTopics}
+		events  = []string{cmdDev, cmdServe, cmdProduce, cmdTopics, cmdParked}
 		engine  = []string{cmdClickHouse}
 		receive = []string{cmdListen}
 		storage = []string{cmdDev, cmdServe, cmdClickHouse}

@@ -47,7 +47,7 @@ func (c *Config) Validate(command string) error {
 		}
 		c.checkTopics(&p)
 		c.checkNode(&p)
-	case cmdTopics, cmdProduce:
+	case cmdTopics, cmdParked, cmdProduce:
 		c.checkKafka(&p)
 		c.checkTopics(&p)
 	case cmdReady:

@@ -20,6 +20,7 @@ const (
 	cmdProduce    = "produce"
 	cmdListen     = "listen"
 	cmdTopics     = "topics"
+	cmdParked     = "parked"
 	cmdConfig     = "config"
 	cmdClickHouse = "clickhouse"
 	cmdReady      = "ready"
@@ -117,6 +118,9 @@ func commands(b Bodies) []command {
 		{name: cmdTopics, args: "create|check", short: "create the topics of hookstream, or check that they are as they have to be",
 			long:     "create makes what is missing and refuses what is there with a wrong partition count or policy; check changes nothing and ends with 1 when something is missing or wrong.",
 			examples: []string{"hookstream topics create --brokers kafka:9092 --replicas 3 --min-isr 2", "hookstream topics check --brokers kafka:9092"}, body: runTopics},
+		{name: cmdParked, args: "[show ID|retry ID…|retry all]", short: "received webhooks that no handler could handle: list, look, handle again",
+			long:     "Reads the topic inbound.parked. retry hands webhooks back to the group whose handler failed, once what made it fail is mended.",
+			examples: []string{"hookstream parked --brokers kafka:9092", "hookstream parked show in_4zt1mbr8q0v6ksn2e5xyah7d3c --brokers kafka:9092", "hookstream parked retry all --brokers kafka:9092"}, body: runParked},
 	}, verbCommands(), []command{
 		{name: cmdConfig, args: "[COMMAND]", short: "show the effective configuration, secrets masked, and where each value came from",
 			long:     "Prints YAML that --config takes. COMMAND is whose configuration is meant (default: serve); its flags may follow.",
