@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/hookstream/hookstream/schemas"
 	"github.com/hookstream/hookstream/schemas/profile"
 )
@@ -169,11 +171,29 @@ func TestMetaIsReadFromTheBody(t *testing.T) {
 		{"standard", `{"type":"a.b","data":1}`, "", "a.b"},
 		{"github", `{"type":"no"}`, "", ""},
 		{"stripe", `no JSON`, "", ""},
+		{"kidsmart", `{"type":"a","x":` + strings.Repeat("[", 1<<20) + strings.Repeat("]", 1<<20) + `}`, "", ""},
 	} {
 		if id, eventType := builtin(t, c.profile).Meta([]byte(c.body)); id != c.id || eventType != c.eventType {
-			t.Errorf("%s: %q, %q", c.profile, id, eventType)
+			t.Errorf("%s, %.40s: %q, %q", c.profile, c.body, id, eventType)
 		}
 	}
+}
+
+// Any body and header gets a diagnosis; neither panics it, nor verifies.
+func TestDiagnoseTakesAnything(t *testing.T) {
+	set, err := profile.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		p, _ := set.Get(rapid.SampledFrom(set.Names()).Draw(t, "profile"))
+		value := rapid.OneOf(rapid.String(), rapid.StringMatching(`(sha256=|v1,|t=\d+,v1=)?[0-9a-fA-F]{64}`), rapid.StringMatching(`\d{0,14}`)).Draw(t, "value")
+		body := rapid.OneOf(rapid.SliceOf(rapid.Byte()), rapid.Just([]byte(`{"a":[1.0,"\u00e9"]}`+"\n"))).Draw(t, "body")
+		d, err := set.Diagnose(p, func(string) string { return value }, body, [][]byte{secretFor(p)}, sentAt)
+		if err != nil || d.Verified || d.Reason == "" || len(d.Checks) == 0 {
+			t.Fatalf("%+v, %v", d, err)
+		}
+	})
 }
 
 func mac32(key, text string) []byte {
