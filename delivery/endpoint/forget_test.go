@@ -267,7 +267,7 @@ func TestUseInTheMomentOfForgetting(t *testing.T) {
 // every node for as long as a delivery may wait.
 func TestForgettingLosesNoEvent(t *testing.T) {
 	profiles := builtin(t)
-	for seed := range uint64(100) {
+	for seed := range uint64(300) {
 		synctest.Test(t, func(t *testing.T) {
 			meet(t, profiles, rand.New(rand.NewPCG(seed, 1)), seed)
 		})
