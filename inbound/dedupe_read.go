@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -70,6 +71,27 @@ func readBack(ctx context.Context, options []kgo.Opt, topic string, want map[int
 		})
 	}
 	return nil
+}
+
+// patiently calls until it succeeds, fails for good, or ctx ends: brokers that
+// restart and topics that were just made are waited for.
+func patiently(ctx context.Context, call func() error) error {
+	for {
+		err := call()
+		var code *kerr.Error
+		var auth *kadm.AuthError
+		switch {
+		case err == nil, errors.Is(err, errWentBack), errors.As(err, &auth), errors.As(err, &code) && !code.Retriable:
+			return err
+		}
+		wait := time.NewTimer(200 * time.Millisecond)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return err
+		}
+	}
 }
 
 // fromKafka copies no bytes: the client gives each record its own.

@@ -41,7 +41,11 @@ func (d *Deduper) assigned(ctx context.Context, a map[string][]int32) error {
 		}
 	}
 	began := time.Now()
-	copies, err := d.seed(ctx, parts)
+	copies := 0
+	err := patiently(ctx, func() (err error) {
+		copies, err = d.seed(ctx, parts)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("reading back what was copied from %s: %w", d.cfg.Topology.InboundRawTopic(), err)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -26,7 +27,9 @@ func (d *Deduper) provision(ctx context.Context) error {
 			shape = topic
 		}
 	}
-	client, err := kgo.NewClient(d.cfg.Options...)
+	// What was just made has to show: the client would remember for seconds that
+	// it was not there.
+	client, err := kgo.NewClient(append(d.cfg.Options[:len(d.cfg.Options):len(d.cfg.Options)], kgo.MetadataMinAge(50*time.Millisecond))...)
 	if err != nil {
 		return fmt.Errorf("connecting: %w", err)
 	}
@@ -44,14 +47,19 @@ func (d *Deduper) provision(ctx context.Context) error {
 		switch {
 		case err == nil:
 			d.log.Info("topic created", "topic", name, "partitions", shape.Partitions)
-			continue
 		case !errors.Is(err, kerr.TopicAlreadyExists):
 			return fmt.Errorf("creating topic %s for received webhooks: %w", name, err)
 		}
-		have, err := adm.ListTopics(ctx, name)
-		if err == nil {
-			err = have.Error()
-		}
+		var have kadm.TopicDetails
+		err = patiently(ctx, func() (err error) {
+			if have, err = adm.ListTopics(ctx, name); err == nil {
+				err = have.Error()
+			}
+			for _, p := range have[name].Partitions {
+				err = errors.Join(err, p.Err) // without a leader yet
+			}
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("looking at topic %s: %w", name, err)
 		}

@@ -70,7 +70,13 @@ func (s *station) start(run func(context.Context) error) (stop func() error) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- run(ctx) }()
+	go func() {
+		err := run(ctx)
+		if err != nil && ctx.Err() == nil {
+			s.t.Errorf("it ended by itself: %v", err)
+		}
+		done <- err
+	}()
 	stop = sync.OnceValue(func() error {
 		cancel()
 		return <-done

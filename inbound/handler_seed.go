@@ -32,7 +32,7 @@ func (h *Handlers) assigned(ctx context.Context, a map[string][]int32) error {
 		part.stop, part.release = context.WithCancel(h.life)
 		parts[p] = part
 	}
-	if err := h.seed(ctx, parts); err != nil {
+	if err := patiently(ctx, func() error { return h.seed(ctx, parts) }); err != nil {
 		return fmt.Errorf("reading back what the group %s has handled: %w", h.cfg.Group, err)
 	}
 	h.mu.Lock()
