@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,10 +32,12 @@ func interviewAnswers() map[string]map[string]string {
 
 func TestReceiveAIInterview(t *testing.T) {
 	const body = `{"event":"interview.completed","session_id":"ID","invitee_email":"kim@example.com","transcript_url":"https://files.example.com/t.json"}`
+	cluster := kafkatest.Start(t)
 	for form, words := range interviewAnswers() {
 		t.Run(form, func(t *testing.T) {
-			x := receive(t, kafkatest.Start(t), nil,
-				"interviews=aiinterview,secret-env=SECRETS,answers="+form+",path=/webhooks/ai-interview,/api/webhooks/ai-interview,/webhooks")
+			source := "interviews-" + form
+			x := receive(t, cluster, nil,
+				source+"=aiinterview,secret-env=SECRETS,answers="+form+",path=/webhooks/ai-interview,/api/webhooks/ai-interview,/webhooks")
 			n := 0
 			for name, c := range map[string]struct {
 				body   string
@@ -74,12 +77,12 @@ func TestReceiveAIInterview(t *testing.T) {
 				if c.status != 200 {
 					continue
 				}
-				for _, path := range []string{"/api/webhooks/ai-interview", "/webhooks", "/in/interviews"} {
+				for _, path := range []string{"/api/webhooks/ai-interview", "/webhooks", "/in/" + source} {
 					x.want(name+" again at "+path, x.post(path, b, h), 200, words["again"])
 				}
 				x.want(name+" again, not signed", x.post("/webhooks", b, nil), 401, words["signature"])
 			}
-			raw := x.raw()
+			raw := slices.DeleteFunc(x.raw(), func(in schemas.Inbound) bool { return in.Source != source })
 			if len(raw) != 6 {
 				t.Errorf("inbound.raw has %d records, want one for each accepted body", len(raw))
 			}
@@ -192,10 +195,11 @@ func TestReceiveSimultaneousCopies(t *testing.T) {
 // TestReceiveFailedEnqueue: what could not be written is answered with the
 // product's 5xx, and the sender's retry is taken as new.
 func TestReceiveFailedEnqueue(t *testing.T) {
+	cluster := kafkatest.Start(t)
 	for form, words := range interviewAnswers() {
 		var mu sync.Mutex
 		away := true
-		x := receive(t, kafkatest.Start(t), func(c *ReceiverConfig) {
+		x := receive(t, cluster, func(c *ReceiverConfig) {
 			through := c.Append
 			c.Append = func(ctx context.Context, rec schemas.Record, done func(int64, error)) {
 				mu.Lock()
@@ -206,10 +210,10 @@ func TestReceiveFailedEnqueue(t *testing.T) {
 				}
 				through(ctx, rec, done)
 			}
-		}, "interviews=aiinterview,secret-env=SECRET,answers="+form)
+		}, form+"=aiinterview,secret-env=SECRET,answers="+form)
 		body := `{"event":"interview.completed","session_id":"ses_1"}`
 		for range 3 {
-			x.want("while Kafka is away", x.post("/in/interviews", body, aiinterview(body)), 500, words["failed"])
+			x.want("while Kafka is away", x.post("/in/"+form, body, aiinterview(body)), 500, words["failed"])
 		}
 		if line := x.log.last("level=ERROR", "verdict=failed", "no broker", "session_id=ses_1"); line == "" {
 			t.Errorf("the cause is not in the log:\n%s", x.log)
@@ -217,8 +221,8 @@ func TestReceiveFailedEnqueue(t *testing.T) {
 		mu.Lock()
 		away = false
 		mu.Unlock()
-		x.want("the retry", x.post("/in/interviews", body, aiinterview(body)), 200, words["ok"])
-		x.want("another one", x.post("/in/interviews", body, aiinterview(body)), 200, words["again"])
+		x.want("the retry", x.post("/in/"+form, body, aiinterview(body)), 200, words["ok"])
+		x.want("another one", x.post("/in/"+form, body, aiinterview(body)), 200, words["again"])
 	}
 }
 

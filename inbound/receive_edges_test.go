@@ -102,7 +102,8 @@ func TestReceiveLongKeys(t *testing.T) {
 }
 
 func TestReceiveAllowedAddresses(t *testing.T) {
-	x := receive(t, kafkatest.Start(t), func(c *ReceiverConfig) {
+	cluster := kafkatest.Start(t)
+	x := receive(t, cluster, func(c *ReceiverConfig) {
 		c.Trusted = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32")}
 	}, "here=smartkyc,secret-env=SECRET,allow=203.0.113.0/24,allow=2001:db8::/32", "anywhere=smartkyc,secret-env=SECRET")
 	body := `{"event":"submission.created","data":{"submissionId":"s"}}`
@@ -129,7 +130,7 @@ func TestReceiveAllowedAddresses(t *testing.T) {
 	}
 	x.want("another source", x.post("/in/anywhere", body, smartkyc(body)), 200, `{"status":"success"}`)
 	// Without a trusted proxy the header is the sender's word.
-	y := receive(t, kafkatest.Start(t), nil, "here=smartkyc,secret-env=SECRET,allow=203.0.113.0/24", "loop=smartkyc,secret-env=SECRET,allow=127.0.0.1,::1")
+	y := receive(t, cluster, nil, "here=smartkyc,secret-env=SECRET,allow=203.0.113.0/24", "loop=smartkyc,secret-env=SECRET,allow=127.0.0.1,::1")
 	h := smartkyc(body)
 	h["X-Forwarded-For"] = "203.0.113.9"
 	y.want("a claim", y.post("/in/here", body, h), 403, `{"error":"Forbidden"}`)
@@ -144,10 +145,11 @@ func TestReceiveInsistsOnHTTPS(t *testing.T) {
 		h["X-Forwarded-Proto"] = proto
 		return h
 	}
-	x := receive(t, kafkatest.Start(t), nil, source)
+	cluster := kafkatest.Start(t)
+	x := receive(t, cluster, nil, source)
 	x.want("http", x.post("/in/kyc", body, smartkyc(body)), 403, `{"error":"HTTPS required"}`)
 	x.want("the sender's word", x.post("/in/kyc", body, with("https")), 403, `{"error":"HTTPS required"}`)
-	y := receive(t, kafkatest.Start(t), func(c *ReceiverConfig) { c.Trusted = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} }, source)
+	y := receive(t, cluster, func(c *ReceiverConfig) { c.Trusted = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} }, source)
 	y.want("the proxy says http", y.post("/in/kyc", body, with("http")), 403, `{"error":"HTTPS required"}`)
 	y.want("the proxy says https", y.post("/in/kyc", body, with("https")), 200, `{"status":"success"}`)
 	srv := httptest.NewTLSServer(x.r)

@@ -113,6 +113,11 @@ func receive(t testing.TB, c kafkatest.Cluster, change func(*ReceiverConfig), so
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	// As a node does: what is refused does not wait for a topic's settings.
+	if err := w.Prepare(ctx, c.Topology.InboundRawTopic(), c.Topology.QuarantineTopic()); err != nil {
+		t.Fatal(err)
+	}
 	x := &running{t: t, cluster: c, log: &lines{}, metrics: prometheus.NewRegistry()}
 	cfg := DefaultReceiverConfig()
 	cfg.Options, cfg.Topology, cfg.Profiles, cfg.LookupEnv, cfg.Append = c.Options(), c.Topology, builtin(t), env, w.Append
@@ -127,7 +132,6 @@ func receive(t testing.TB, c kafkatest.Cluster, change func(*ReceiverConfig), so
 	if x.r, err = NewReceiver(cfg); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- x.r.Run(ctx) }()
 	srv := httptest.NewUnstartedServer(x.r)

@@ -20,7 +20,7 @@ func TestReceiveKidSmart(t *testing.T) {
 	body := func(id string) string {
 		return `{"type":"fluency","assessment_id":"` + id + `","result":{"score":25.0}}`
 	}
-	n := 0
+	n, before := 0, 0
 	for name, c := range map[string]struct {
 		body   string // ID is replaced
 		change func(h map[string]string, body string)
@@ -79,12 +79,12 @@ func TestReceiveKidSmart(t *testing.T) {
 		if c.change != nil {
 			c.change(h, b)
 		}
-		before := len(x.raw())
 		x.want(name, x.post("/webhook", b, h), c.status, c.answer)
 		after := x.raw()
 		if want := c.status == 200; len(after)-before != map[bool]int{true: 1}[want] {
 			t.Errorf("%s: %d records were written", name, len(after)-before)
 		}
+		before = len(after)
 		for _, in := range after {
 			if in.Key == id && string(in.Body) != b {
 				t.Errorf("%s: the record holds %q, not the body as sent", name, in.Body)

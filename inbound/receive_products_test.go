@@ -23,22 +23,24 @@ type variant struct {
 // try sends each variant, and each accepted one again.
 func (x *running) try(path string, sign func(body string) map[string]string, again string, variants []variant) {
 	x.t.Helper()
+	before := len(x.raw())
 	for i, v := range variants {
 		body := strings.ReplaceAll(v.body, "ID", fmt.Sprintf("id_%d", i))
 		h := sign(body)
 		if v.change != nil {
 			v.change(h, body)
 		}
-		before := len(x.raw())
 		x.want(v.name, x.post(path, body, h), v.status, v.answer)
 		taken := 0
 		if v.status == 200 {
 			taken = 1
 			x.want(v.name+", again", x.post(path, body, h), 200, again)
 		}
-		if got := len(x.raw()) - before; got != taken {
-			x.t.Errorf("%s: %d records, want %d", v.name, got, taken)
+		after := len(x.raw())
+		if after-before != taken {
+			x.t.Errorf("%s: %d records, want %d", v.name, after-before, taken)
 		}
+		before = after
 	}
 }
 
@@ -51,9 +53,10 @@ func TestReceiveSmartCV(t *testing.T) {
 	const right = `{"id":"event_ID","type":"resume.created","created":"2025-03-04T05:06:07Z","data":{"resume":{"title":"é <&> 🙂"}},"api_version":"2024-12-30"}`
 	json := map[string]string{"ok": `{"status":"success"}`, "stale": `{"error":"Webhook timestamp too old"}`, "signature": `{"error":"Invalid webhook signature"}`, "payload": `{"error":"Invalid webhook"}`}
 	text := map[string]string{"ok": "OK", "stale": "Invalid webhook", "signature": "Invalid webhook", "payload": "Invalid webhook"}
+	cluster := kafkatest.Start(t)
 	for form, words := range map[string]map[string]string{"json": json, "text": text} {
 		t.Run(form, func(t *testing.T) {
-			x := receive(t, kafkatest.Start(t), nil, "cv=smartcv,secret-env=SECRET,path=/webhooks/smartcv,answers="+form)
+			x := receive(t, cluster, nil, form+"=smartcv,secret-env=SECRET,path=/webhooks/smartcv,answers="+form)
 			x.try("/webhooks/smartcv", smartcv, words["ok"], []variant{
 				{"right", right, nil, 200, words["ok"]},
 				{"without the prefix", right, func(h map[string]string, _ string) {
