@@ -142,7 +142,7 @@ func TestSecrecy(t *testing.T) {
 	s.call(http.MethodPost, "/v1/tenants", map[string]any{"id": "t1", "profile": "smartkyc"}, http.StatusCreated, nil)
 	s.call(http.MethodPost, "/v1/tenants/t1/keys", nil, http.StatusCreated, &key)
 	planted["a tenant's key"], planted["a tenant's API Secret"] = key.Key, strings.TrimPrefix(key.Secret, "whsec_")
-	s.webhook(map[string]any{"url": r.URL + "/kyc", "tenant": "t1"})
+	s.webhook(map[string]any{"name": "KYC", "url": r.URL + "/kyc", "tenant": "t1"})
 	var rotated struct{ Secret string }
 	s.call(http.MethodPost, "/v1/webhooks/"+id+"/rotate-secret", nil, http.StatusOK, &rotated)
 	planted["a rotated secret"] = strings.TrimPrefix(rotated.Secret, "whsec_")

@@ -220,7 +220,7 @@ func TestProductReceivers(t *testing.T) {
 		r.targets["flask"] = runReceivers(t, exec.Command(python, filepath.Join("testdata", "receivers", "app.py")), env)
 	}
 	hook := func(tenant, product, path, secret string, fields map[string]any) {
-		body := map[string]any{"tenant": tenant, "profile": product, "url": r.URL + path, "events": []string{"*"}, "secret": secret, "skip_verification": true}
+		body := map[string]any{"tenant": tenant, "name": path, "profile": product, "url": r.URL + path, "events": []string{"*"}, "secret": secret, "skip_verification": true}
 		if product == "smartkyc" {
 			delete(body, "secret")
 		}

@@ -91,7 +91,7 @@ func TestSmartKYCWebhooks(t *testing.T) {
 	s.call(http.MethodPost, "/v1/tenants", map[string]any{"id": "bank", "profile": "smartkyc"}, http.StatusCreated, nil)
 	s.call(http.MethodPost, "/v1/tenants/bank/keys", map[string]any{"name": "k"}, http.StatusCreated, &keys)
 	hook := func(path string, more map[string]any) string {
-		fields := map[string]any{"tenant": "bank", "url": r.URL + path}
+		fields := map[string]any{"tenant": "bank", "name": path, "url": r.URL + path}
 		for k, v := range more {
 			fields[k] = v
 		}

@@ -162,7 +162,7 @@ func TestWire(t *testing.T) {
 	var first, second struct{ Key, Secret string }
 	s.call(http.MethodPost, "/v1/tenants/bank/keys", nil, http.StatusCreated, &first)
 	var made struct{ ID, Profile, Secret string }
-	a := s.ask(http.MethodPost, "/v1/webhooks", map[string]any{"url": r.URL + "/kyc", "events": []string{"submission.*"}}, map[string]string{"Authorization": "Bearer " + first.Key})
+	a := s.ask(http.MethodPost, "/v1/webhooks", map[string]any{"name": "KYC", "url": r.URL + "/kyc", "events": []string{"submission.*"}}, map[string]string{"Authorization": "Bearer " + first.Key})
 	if err := json.Unmarshal(a.body, &made); err != nil || a.status != http.StatusCreated || made.Profile != "smartkyc" || made.Secret != "" {
 		t.Fatalf("%d %s", a.status, a.body)
 	}

@@ -80,11 +80,12 @@ func TestIHatePPTWebhookByKey(t *testing.T) {
 }
 
 // TestSmartKYCWebhookLife: name, URL, status and headers by API: made, read,
-// changed, switched off and on, deleted; the URL is needed.
+// changed, switched off and on, deleted; name and URL are needed.
 func TestSmartKYCWebhookLife(t *testing.T) {
 	l := newLoop(t, nil)
 	key, _ := l.tenantKey("bank", "smartkyc")
 	l.call(key, "POST", "/v1/webhooks", `{"name":"KYC"}`).problem(422, "url")
+	l.call(key, "POST", "/v1/webhooks", `{`+aURL+`}`).problem(422, "name")
 	made := l.call(key, "POST", "/v1/webhooks", `{"name":"KYC",`+aURL+`,"headers":{"Authorization":"Bearer planted","X-Team":"risk"}}`).is(201)
 	path := "/v1/webhooks/" + made.str("id")
 	if made.str("name") != "KYC" || made.str("status") != "active" || fmt.Sprint(made.body["headers"]) != "map[Authorization:"+endpoint.Mask+" X-Team:"+endpoint.Mask+"]" {
@@ -99,6 +100,7 @@ func TestSmartKYCWebhookLife(t *testing.T) {
 			t.Errorf("%s does not go to a webhook without a list: %q", e.Type, skip)
 		}
 	}
+	l.call(key, "PATCH", path, `{"name":""}`).problem(422, "name")
 	if r := l.call(key, "PATCH", path, `{"name":"KYC 2","active":false}`).is(200); r.str("name") != "KYC 2" || r.str("status") != "inactive" {
 		t.Error(r.text)
 	}
@@ -123,7 +125,7 @@ func TestSmartKYCWebhookLife(t *testing.T) {
 func TestSmartKYCSecretOfTheTenant(t *testing.T) {
 	l := newLoop(t, nil)
 	key, secret := l.tenantKey("bank", "smartkyc")
-	ids := []string{l.call(key, "POST", "/v1/webhooks", `{`+aURL+`}`).is(201).str("id"), l.call(key, "POST", "/v1/webhooks", `{`+aURL+`}`).is(201).str("id")}
+	ids := []string{l.call(key, "POST", "/v1/webhooks", `{"name":"a",`+aURL+`}`).is(201).str("id"), l.call(key, "POST", "/v1/webhooks", `{"name":"b",`+aURL+`}`).is(201).str("id")}
 	p, _ := builtin(t).Get("smartkyc")
 	signedBy := func(secret string) {
 		t.Helper()
@@ -159,7 +161,7 @@ func TestSmartKYCSecretOfTheTenant(t *testing.T) {
 func TestCustomHeadersRefusedAtSave(t *testing.T) {
 	l := newLoop(t, nil)
 	key, _ := l.tenantKey("bank", "smartkyc")
-	id := l.call(key, "POST", "/v1/webhooks", `{`+aURL+`,"headers":{"X-Auth":"kept"}}`).is(201).str("id")
+	id := l.call(key, "POST", "/v1/webhooks", `{"name":"KYC",`+aURL+`,"headers":{"X-Auth":"kept"}}`).is(201).str("id")
 	var names []string
 	set := builtin(t)
 	for _, name := range set.Names() {
@@ -187,7 +189,7 @@ func TestCustomHeadersRefusedAtSave(t *testing.T) {
 	}
 	for _, b := range bad {
 		headers := `"headers":` + quoted(map[string]string{b.name: b.value})
-		l.call(key, "POST", "/v1/webhooks", `{`+aURL+`,`+headers+`}`).problem(422, "headers")
+		l.call(key, "POST", "/v1/webhooks", `{"name":"KYC",`+aURL+`,`+headers+`}`).problem(422, "headers")
 		l.call(key, "PATCH", "/v1/webhooks/"+id, `{`+headers+`}`).problem(422, "headers")
 	}
 	if target, _ := l.registry.Target(id); len(target.Headers) != 1 || string(target.Headers[0].Value) != "kept" {

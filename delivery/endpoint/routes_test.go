@@ -209,7 +209,7 @@ func TestTenantSecretAndKeys(t *testing.T) {
 	if !strings.HasPrefix(key, "hsk_") || secret == "" {
 		t.Fatalf("%q %q", key, secret)
 	}
-	id := l.call(key, "POST", "/v1/webhooks", `{`+aURL+`}`).is(201).str("id")
+	id := l.call(key, "POST", "/v1/webhooks", `{"name":"KYC",`+aURL+`}`).is(201).str("id")
 	if target, _ := l.registry.Target(id); len(target.Secrets) != 1 || string(target.Secrets[0]) != secret {
 		t.Fatalf("%v", target)
 	}

@@ -38,6 +38,11 @@ func (r *Registry) Update(ctx context.Context, by api.Principal, id, ifMatch str
 		}
 		url := row.URL
 		patch.apply(row)
+		if patch.Name != nil {
+			if err := r.checkNamed(row, p); err != nil {
+				return err
+			}
+		}
 		if err := r.checkRow(row, p); err != nil {
 			return err
 		}

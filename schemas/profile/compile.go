@@ -24,7 +24,7 @@ const (
 
 func compile(f *file) (*Profile, error) {
 	p := &Profile{name: f.Name, title: f.Title, version: f.Version, timeout: f.Timeout, slow: f.Slow, maxBody: f.MaxBody,
-		ids: Prefixes(f.IDs), jitter: f.Retry.Jitter, delays: f.Retry.Delays, verify: f.Verify, open: f.Events.Open, sample: f.Events.Sample}
+		ids: Prefixes(f.IDs), jitter: f.Retry.Jitter, delays: f.Retry.Delays, verify: f.Verify, open: f.Events.Open, sample: f.Events.Sample, named: f.Webhook.Named}
 	if p.title == "" {
 		p.title = p.name
 	}

@@ -33,6 +33,7 @@ type file struct {
 	Retry     retrySpec             `yaml:"retry"`
 	Verify    verifySpec            `yaml:"verify"`
 	Dedupe    dedupeSpec            `yaml:"dedupe"`
+	Webhook   webhookSpec           `yaml:"webhook"`
 	Once      []string              `yaml:"once"`      // fields of the body whose combination is published once only; absent: no such rule
 	Challenge challengeSpec         `yaml:"challenge"` // absent: endpoints are verified at once
 	Notice    noticeSpec            `yaml:"retry_notice"`
@@ -51,6 +52,10 @@ type idsSpec struct {
 type headerSpec struct {
 	Name  string `yaml:"name"`
 	Value string `yaml:"value"` // a template
+}
+
+type webhookSpec struct {
+	Named bool `yaml:"named"` // the product's own customers give each webhook a name
 }
 
 type signatureSpec struct {

@@ -32,6 +32,7 @@ type Profile struct {
 	verify  verifySpec
 	dedupe  dedupe
 	once    []string
+	named   bool
 
 	challenge challenge
 	notice    noticeSpec
@@ -67,6 +68,10 @@ type EventType struct {
 
 // Name is what endpoints and files call the profile.
 func (p *Profile) Name() string { return p.name }
+
+// Named reports whether the product asks its customers, the tenants of this
+// profile, for a name with each webhook.
+func (p *Profile) Named() bool { return p.named }
 
 // Title is the product's own name.
 func (p *Profile) Title() string { return p.title }
