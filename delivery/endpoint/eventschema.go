@@ -36,8 +36,9 @@ const schemaURL = "urn:hookstream:event-type"
 
 // dataSchema judges the data of events. It is safe for concurrent use.
 type dataSchema struct {
-	schema *jsonschema.Schema
-	work   int // checks of one value at most
+	schema       *jsonschema.Schema
+	work         int // checks of one value at most
+	instructions int // of the patterns that one text has to match at most
 }
 
 // noLoader refuses every schema that is not in the document itself.
@@ -72,11 +73,11 @@ func compileSchema(text []byte) (_ *dataSchema, err error) {
 	if err != nil {
 		return nil, errors.New(compileReason(err))
 	}
-	work, err := workOf(schema)
+	work, instructions, err := workOf(schema)
 	if err != nil {
 		return nil, err
 	}
-	return &dataSchema{schema, work}, nil
+	return &dataSchema{schema, work, instructions}, nil
 }
 
 // contain turns a panic of the library into a reason: one tenant's schema must
@@ -93,12 +94,22 @@ func compileReason(err error) string {
 	if errors.As(err, &load) {
 		return load.Err.Error()
 	}
+	var refused *jsonschema.SchemaValidationError // it does not unwrap
+	if errors.As(err, &refused) {
+		err = refused.Err
+	}
 	var invalid *jsonschema.ValidationError
 	if errors.As(err, &invalid) {
 		pointer, reason := firstFault(invalid)
 		return fmt.Sprintf("is no JSON Schema: at %q: %s", pointer, reason)
 	}
 	return strings.ReplaceAll(err.Error(), schemaURL, "")
+}
+
+// pattern is a compiled pattern that knows its cost.
+type pattern struct {
+	*regexp.Regexp
+	size int // instructions
 }
 
 // boundedRegexp compiles a pattern. Go's expressions take linear time, so their
@@ -115,7 +126,8 @@ func boundedRegexp(text string) (jsonschema.Regexp, error) {
 	if len(prog.Inst) > maxPattern {
 		return nil, fmt.Errorf("pattern %.100q is too costly; write it with smaller repetitions", text)
 	}
-	return regexp.Compile(text)
+	matcher, err := regexp.Compile(text)
+	return &pattern{matcher, len(prog.Inst)}, err
 }
 
 // check says where data does not satisfy the schema, as a JSON pointer, and
@@ -126,9 +138,14 @@ func (s *dataSchema) check(data []byte, many sync.Locker) (pointer, reason strin
 	if err != nil {
 		return "", err.Error()
 	}
-	if checks := countValues(doc) * s.work; checks > maxChecks {
+	values, text := sizeOf(doc)
+	checks, steps := values*s.work, text*s.instructions
+	switch {
+	case checks > maxChecks:
 		return "", fmt.Sprintf("has too many values for what the schema checks of each: %d checks, more than %d", checks, maxChecks)
-	} else if checks > manyChecks {
+	case steps > maxSteps:
+		return "", fmt.Sprintf("has too much text for the schema's patterns: %d bytes, and patterns of %d instructions; make the patterns smaller", text, s.instructions)
+	case checks > manyChecks || steps > manySteps:
 		many.Lock()
 		defer many.Unlock()
 	}
@@ -206,20 +223,24 @@ func decodeData(data []byte) (any, error) {
 	return v, checkData(v, maxDataDepth)
 }
 
-// countValues counts the values in a decoded document.
-func countValues(v any) int {
-	n := 1
+// sizeOf counts the values of a decoded document, names among them, and the
+// bytes of its texts.
+func sizeOf(v any) (values, text int) {
 	switch v := v.(type) {
+	case string:
+		return 1, len(v)
 	case []any:
 		for _, e := range v {
-			n += countValues(e)
+			n, b := sizeOf(e)
+			values, text = values+n, text+b
 		}
 	case map[string]any:
-		for _, e := range v {
-			n += countValues(e) + 1 // the name is one too
+		for name, e := range v {
+			n, b := sizeOf(e)
+			values, text = values+n+1, text+b+len(name)
 		}
 	}
-	return n
+	return values + 1, text
 }
 
 // checkData refuses what costs more to judge than it can mean.

@@ -90,3 +90,54 @@ func TestLargestSchemas(t *testing.T) {
 		}
 	}
 }
+
+// TestPatternsAreBoundedByTheText: patterns and texts that are each allowed, but
+// together keep a processor busy for seconds, are refused; the same pattern
+// still judges what is short.
+func TestPatternsAreBoundedByTheText(t *testing.T) {
+	costly := `{"pattern":"(x+x+){100}y"}`
+	several := `{"allOf":[` + strings.Repeat(costly+",", 20) + costly + `]}`
+	for name, c := range map[string]struct {
+		schema, data string
+		refused      bool
+	}{
+		"one, long":        {costly, `"` + strings.Repeat("x", 250_000) + `"`, true},
+		"several, long":    {several, `"` + strings.Repeat("x", 50_000) + `"`, true},
+		"several, short":   {several, `"` + strings.Repeat("xx", 100) + `y"`, false},
+		"of names":         {`{"patternProperties":{"(x+x+){100}y":{}}}`, `{"` + strings.Repeat("x", 250_000) + `":1}`, true},
+		"of other names":   {`{"propertyNames":` + costly + `}`, `{"` + strings.Repeat("x", 250_000) + `":1}`, true},
+		"by a reference":   {`{"items":{"$ref":"#/$defs/a"},"$defs":{"a":` + costly + `}}`, `["` + strings.Repeat("x", 250_000) + `"]`, true},
+		"none, long":       {`{"type":"string"}`, `"` + strings.Repeat("x", 250_000) + `"`, false},
+		"a usual one":      {`{"items":{"pattern":"^[A-Z]{2}[0-9]{6}$"}}`, `[` + strings.Repeat(`"AB123456",`, 20_000) + `"CD123456"]`, false},
+		"beside long text": {`{"properties":{"id":{"pattern":"^[0-9a-f-]{36}$"}}}`, `{"id":"0d8fbb3c-7a5c-4ab3-8a0b-6a3f6a1c9c11","text":"` + strings.Repeat("x", 250_000) + `"}`, false},
+	} {
+		s, err := compileSchema([]byte(c.schema))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if _, reason := s.check([]byte(c.data), &sync.Mutex{}); strings.Contains(reason, "too much text") != c.refused || !c.refused && reason != "" {
+			t.Errorf("%s: %q", name, reason)
+		}
+	}
+}
+
+// TestBrokenSchemaInOneLine: what is wrong with a schema is told in one line
+// that names the place.
+func TestBrokenSchemaInOneLine(t *testing.T) {
+	for schema, want := range map[string]string{
+		`{"properties":{"a":{"type":"strnig"}}}`:                    "/properties/a/type",
+		`{"allOf":[{"pattern":"("},{"pattern":"("}]}`:               "/allOf/0/pattern",
+		`{"pattern":"(x+x+){400}y"}`:                                "/pattern",
+		`{"required":"a"}`:                                          "/required",
+		`{"$ref":"https://example.com/other.json"}`:                 "$defs",
+		`{"$schema":"http://json-schema.org/draft-07/schema#"}`:     "2020-12",
+		`{"$ref":"#/$defs/none"}`:                                   "none",
+		`{"properties":{"a":{"$id":"file:///etc/passwd#x\u0000"}}}`: "",
+	} {
+		_, err := compileSchema([]byte(schema))
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") || len(err.Error()) > 400 {
+			t.Errorf("%s: %v", schema, err)
+		}
+	}
+}

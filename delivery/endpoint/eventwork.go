@@ -13,15 +13,19 @@ import (
 // Bounds of the work. Every check that fails is kept until the whole is judged,
 // so they bound memory too.
 const (
-	maxWork    = 500       // checks that a schema may apply to one value of the data
-	maxChain   = 20        // schemas that may lead to one another without going into the data
-	maxChecks  = 1_000_000 // values of the data times checks of each
-	manyChecks = 20_000    // from here on, one at a time
+	maxWork    = 500         // checks that a schema may apply to one value of the data
+	maxChain   = 20          // schemas that may lead to one another without going into the data
+	maxChecks  = 1_000_000   // values of the data times checks of each
+	manyChecks = 20_000      // from here on, one at a time
+	maxSteps   = 100_000_000 // bytes of text times instructions of the patterns that one text has to match
+	manySteps  = 2_000_000   // from here on, one at a time
 )
 
-// works computes how often a schema's parts are applied to one value, by the
-// depth of the data below it.
+// works adds up what the parts of a schema that are applied to one value cost,
+// by the depth of the data below it.
 type works struct {
+	own   func(*jsonschema.Schema) int // what a schema costs without those that it leads to
+	most  int                          // where adding up ends
 	known map[workKey]int
 	chain map[*jsonschema.Schema]int // how long a way leads on from a schema without going into the data
 	open  map[workKey]bool           // being computed: met again, the schema leads to itself without going into the data
@@ -33,26 +37,68 @@ type workKey struct {
 }
 
 // workOf is the most checks that a schema applies to one value at any depth
-// that data may have; too many are an error.
-func workOf(s *jsonschema.Schema) (most int, err error) {
-	w := works{known: map[workKey]int{}, chain: map[*jsonschema.Schema]int{}, open: map[workKey]bool{}}
+// that data may have, and the most instructions of patterns that it runs over
+// one text; too many checks are an error.
+func workOf(s *jsonschema.Schema) (checks, instructions int, err error) {
+	if checks, err = costliest(s, checksOf, maxWork); err != nil {
+		return 0, 0, err
+	}
+	if checks > maxWork {
+		return 0, 0, fmt.Errorf("checks one value more than %d times, because its parts refer to each other several times over; make it simpler", maxWork)
+	}
+	instructions, err = costliest(s, instructionsOf, maxSteps)
+	return checks, instructions, err
+}
+
+func costliest(s *jsonschema.Schema, own func(*jsonschema.Schema) int, most int) (cost int, err error) {
+	w := works{own: own, most: most, known: map[workKey]int{}, chain: map[*jsonschema.Schema]int{}, open: map[workKey]bool{}}
 	for depth := range maxDataDepth {
 		n, err := w.at(s, depth)
 		if err != nil {
 			return 0, err
 		}
-		if most = max(most, n); n > maxWork {
-			return 0, fmt.Errorf("checks one value more than %d times, because its parts refer to each other several times over; make it simpler", maxWork)
+		if cost = max(cost, n); cost > most {
+			break
 		}
 	}
-	return most, nil
+	return cost, nil
 }
 
-// at is how many checks the schema applies to any one value that lies depth
+// checksOf counts a schema's own checks. The items of a list are compared and
+// fail as one, which costs far less.
+func checksOf(s *jsonschema.Schema) int {
+	if s.Bool != nil {
+		return 1
+	}
+	n := 1 + len(s.Required)/10 + len(s.PatternProperties) + len(s.DependentRequired)
+	if s.Enum != nil {
+		n += len(s.Enum.Values) / 10
+	}
+	return n
+}
+
+// instructionsOf is the size of a schema's own patterns, of texts and of names.
+func instructionsOf(s *jsonschema.Schema) int {
+	n := 0
+	if p, ok := s.Pattern.(*pattern); ok {
+		n += p.size
+	}
+	for name := range s.PatternProperties {
+		if p, ok := name.(*pattern); ok {
+			n += p.size
+		}
+	}
+	return n
+}
+
+// at is what it costs to apply the schema to any one value that lies depth
 // levels below the one that the schema is applied to.
 func (w *works) at(s *jsonschema.Schema, depth int) (int, error) {
-	if s == nil || s.Bool != nil {
-		return 1, nil
+	if s == nil {
+		return 0, nil
+	}
+	if s.Bool != nil {
+		return w.own(s), nil
 	}
 	key := workKey{s, depth}
 	if n, ok := w.known[key]; ok {
@@ -73,7 +119,7 @@ func (w *works) at(s *jsonschema.Schema, depth int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n = min(n, maxWork+1)
+	n = min(n, w.most+1)
 	w.known[key] = n
 	return n, nil
 }
@@ -81,11 +127,7 @@ func (w *works) at(s *jsonschema.Schema, depth int) (int, error) {
 func (w *works) compute(s *jsonschema.Schema, depth int) (int, error) {
 	total := 0
 	if depth == 0 {
-		// The items of a list are compared and fail as one, which costs far less.
-		total = 1 + len(s.Required)/10 + len(s.PatternProperties) + len(s.DependentRequired)
-		if s.Enum != nil {
-			total += len(s.Enum.Values) / 10
-		}
+		total = w.own(s)
 	}
 	inPlace := [][]*jsonschema.Schema{{s.Ref, s.Not, s.If, s.Then, s.Else}, s.AllOf, s.AnyOf, s.OneOf, values(s.DependentSchemas)}
 	for _, list := range inPlace {
@@ -100,7 +142,7 @@ func (w *works) compute(s *jsonschema.Schema, depth int) (int, error) {
 			if w.chain[s] = max(w.chain[s], w.chain[child]+1); w.chain[s] > maxChain {
 				return 0, fmt.Errorf("leads through more than %d references and alternatives to reach one check; make it simpler", maxChain)
 			}
-			if total += n; total > maxWork {
+			if total += n; total > w.most {
 				return total, nil
 			}
 		}
