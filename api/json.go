@@ -10,6 +10,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/segmentio/encoding/json"
 )
@@ -57,6 +58,9 @@ func ParseJSON(b []byte, into any) error {
 	}
 	if tooDeep(b) {
 		return Fail(http.StatusBadRequest, "bad_json", "", "the body is nested more than %d levels deep", maxDepth)
+	}
+	if !utf8.Valid(b) {
+		return Fail(http.StatusBadRequest, "bad_json", "", "the body is not UTF-8; send JSON in UTF-8")
 	}
 	rest, err := json.Parse(b, into, json.DisallowUnknownFields|json.DontMatchCaseInsensitiveStructFields)
 	if err == nil {

@@ -10,20 +10,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookstream/hookstream/api"
 	"github.com/hookstream/hookstream/schemas"
 )
 
 // matchCallback finds or makes the implicit endpoint of a callback URL. An
-// unknown profile matches nothing: there is no way to send under it.
+// unknown profile, or a URL that no webhook could have, makes it no event.
 func (r *Registry) matchCallback(ctx context.Context, ev *schemas.Event) ([]schemas.Match, error) {
 	p, ok := r.cfg.Profiles.Get(ev.Profile)
 	if !ok {
-		r.cfg.Log.Warn("event names an unknown profile for its callback URL", "event", ev.ID, "tenant", ev.Tenant, "profile", ev.Profile)
-		return nil, nil
+		return nil, &schemas.InvalidEvent{Field: "profile", Reason: fmt.Sprintf("is %.64q, which is not installed here; use one of %s", ev.Profile, strings.Join(r.cfg.Profiles.Names(), ", "))}
 	}
-	normal, err := NormalizeURL(ev.CallbackURL)
+	normal, err := r.callbackURL(ev.CallbackURL)
 	if err != nil {
-		return nil, nil // the event's own check refused it before
+		return nil, err
 	}
 	id := schemas.CallbackEndpointID(ev.Tenant, ev.Profile, normal)
 	// An endpoint that was idle for long may go on another node while it is found
@@ -42,6 +42,21 @@ func (r *Registry) matchCallback(ctx context.Context, ev *schemas.Event) ([]sche
 		}
 	}
 	return nil, errors.New("making the endpoint of a callback URL: it went away again each time")
+}
+
+// callbackURL is a callback URL in its normal form. It has to be one that a
+// webhook could have, else the error is an *schemas.InvalidEvent.
+func (r *Registry) callbackURL(raw string) (string, error) {
+	normal, err := NormalizeURL(raw)
+	if err != nil {
+		return "", &schemas.InvalidEvent{Field: "callback_url", Reason: "is no URL"}
+	}
+	err = r.checkURL(normal)
+	var problem *api.Problem
+	if errors.As(err, &problem) {
+		return "", &schemas.InvalidEvent{Field: "callback_url", Reason: problem.Detail}
+	}
+	return normal, err
 }
 
 func (r *Registry) makeCallback(ctx context.Context, row *schemas.Endpoint) error {

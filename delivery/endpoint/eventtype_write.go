@@ -31,14 +31,19 @@ func (r *Registry) PutEventType(ctx context.Context, by api.Principal, tenantID,
 	if err := r.checkTypeDraft(name, &draft); err != nil {
 		return view, false, err
 	}
-	if _, err := r.needTenant(ctx, owner, by.KeyID); err != nil {
-		return view, false, err
+	if ifMatch == "" { // a condition fails where there is no tenant yet
+		if _, err := r.needTenant(ctx, owner, by.KeyID); err != nil {
+			return view, false, err
+		}
 	}
 	err = r.changeTenant(ctx, owner, func(ctx context.Context) error {
+		before := r.ownType(owner, name)
+		if before == nil && ifMatch != "" {
+			return api.Fail(http.StatusPreconditionFailed, "stale", "", "there is no event type %q of your own; leave If-Match out to make it", name)
+		}
 		if _, ok := r.tenantRow(owner); !ok {
 			return api.NotFound("tenant", owner) // deleted in between
 		}
-		before := r.ownType(owner, name)
 		row := schemas.TenantType{Tenant: owner, Type: name, CreatedAt: stamp()}
 		if made = before == nil; !made {
 			row = *before

@@ -4,6 +4,7 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -16,20 +17,36 @@ import (
 // Match lists the endpoints of the event's tenant that it is for, in the order
 // of their creation; one that gets nothing has its reason in Skip. An event
 // with a callback URL makes its implicit endpoint first; an error means that
-// this write failed and the event has to be matched again. An event that
+// this write failed and the event has to be matched again, or it is an
+// *schemas.InvalidEvent and no match ever comes of it. An event that
 // hookstream made itself is for those only that name its type.
 func (r *Registry) Match(ctx context.Context, ev *schemas.Event) ([]schemas.Match, error) {
 	if ev.CallbackURL != "" {
 		return r.matchCallback(ctx, ev)
 	}
 	if ev.EndpointID != "" {
-		id := r.innerID(ev.EndpointID)
+		id := r.namedEndpoint(ev)
 		if err := r.touch(ctx, id); err != nil {
 			return nil, err
 		}
 		return one(r.matchOne(ev, id)), nil
 	}
 	return r.subscribed(ev), nil
+}
+
+// namedEndpoint is the id of the endpoint that an event names, by any id that
+// clients may use of it; a uid is one of the event's tenant.
+func (r *Registry) namedEndpoint(ev *schemas.Event) string {
+	uid, named := strings.CutPrefix(ev.EndpointID, uidPrefix)
+	if !named {
+		return r.innerID(ev.EndpointID)
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if found := r.withUID(ev.Tenant, uid); len(found) == 1 {
+		return found[0].id
+	}
+	return ev.EndpointID // no webhook's id
 }
 
 // one is a list of a match, if there is one.
@@ -93,7 +110,18 @@ func (r *Registry) match(x *entry, ev *schemas.Event) (m schemas.Match, knows bo
 // the rules of every endpoint that it would go to now: a 422 problem naming the
 // event type or the endpoint, and the field. It writes nothing.
 func (r *Registry) Check(_ context.Context, ev *schemas.Event) error {
-	if fault := r.typeFault(ev.Tenant, ev.Type, ev.Profile, ev.Data); fault != nil {
+	var of string // whose catalogue counts beside the tenant's
+	if ev.CallbackURL != "" {
+		of = ev.Profile
+		_, err := r.callbackURL(ev.CallbackURL)
+		if invalid := (*schemas.InvalidEvent)(nil); errors.As(err, &invalid) {
+			return api.Fail(http.StatusUnprocessableEntity, "invalid_event", invalid.Field, "%s", invalid.Reason)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if fault := r.typeFault(ev.Tenant, ev.Type, of, ev.Data); fault != nil {
 		return fault.problem()
 	}
 	matches := r.wouldMatch(ev)
@@ -134,7 +162,7 @@ func (r *Registry) wouldMatch(ev *schemas.Event) []schemas.Match {
 	case ev.CallbackURL != "":
 		return []schemas.Match{{Profile: ev.Profile}}
 	case ev.EndpointID != "":
-		return one(r.matchOne(ev, r.innerID(ev.EndpointID)))
+		return one(r.matchOne(ev, r.namedEndpoint(ev)))
 	default:
 		return r.subscribed(ev)
 	}

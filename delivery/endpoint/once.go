@@ -48,7 +48,7 @@ func (r *Registry) OnceID(ev *schemas.Event) string {
 	if normal, err := NormalizeURL(callback); callback != "" && err == nil {
 		callback = normal
 	}
-	parts := []string{"once", ev.Tenant, r.innerID(ev.EndpointID), callback}
+	parts := []string{"once", ev.Tenant, r.namedEndpoint(ev), callback}
 	for _, name := range slices.Sorted(maps.Keys(keys)) {
 		parts = append(append(parts, name), keys[name]...)
 	}

@@ -291,7 +291,7 @@ func TestCallbackURL(t *testing.T) {
 		t.Errorf("an event without a callback URL goes to %+v", m)
 	}
 	ev.Profile = "nope"
-	if m, err := l.registry.Match(t.Context(), &ev); len(m) != 0 || err != nil {
+	if m, err := l.registry.Match(t.Context(), &ev); len(m) != 0 || err == nil {
 		t.Errorf("%+v %v", m, err)
 	}
 	ev.Profile, ev.CallbackURL = "standard", "https://example.com/other"

@@ -109,13 +109,18 @@ func (r *Registry) handleTest(w http.ResponseWriter, req *http.Request) error {
 	if err := optionalJSON(req, &body); err != nil {
 		return err
 	}
-	if id := req.PathValue("id"); id != "" {
-		if body.WebhookID != "" {
-			named, err := r.WebhookID(by(req), req.URL.Query().Get("tenant"), body.WebhookID)
-			if err != nil || named != r.innerID(id) {
-				return refuse("webhook_id", "differs from the path; leave it out")
-			}
+	id := req.PathValue("id")
+	if body.WebhookID != "" {
+		named, err := r.WebhookID(by(req), req.URL.Query().Get("tenant"), body.WebhookID)
+		if id != "" && (err != nil || named != r.innerID(id)) {
+			return refuse("webhook_id", "differs from the path; leave it out")
 		}
+		if err != nil {
+			return err
+		}
+		body.WebhookID = named
+	}
+	if id != "" {
 		body.WebhookID = id
 	}
 	receipt, err := r.Test(req.Context(), by(req), body)

@@ -24,6 +24,9 @@ func webhookSecret(p *profile.Profile, given string) (text string, made bool, er
 	if given == "" {
 		return p.NewSecret(randomBytes(secretBytes)), true, nil
 	}
+	if given == Mask { // an answer sent back as it was read: everybody knows it
+		return "", false, &profile.Fault{Field: "secret", Reason: "is the mask that answers show; give the secret itself, or leave it out"}
+	}
 	return given, false, p.CheckSecret(given)
 }
 

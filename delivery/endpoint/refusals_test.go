@@ -1,0 +1,140 @@
+package endpoint_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/hookstream/hookstream/api"
+	"github.com/hookstream/hookstream/schemas"
+)
+
+// TestCallbackURLIsCheckedLikeAWebhooks: a callback URL that a webhook could not
+// have is refused by HTTP, and by Kafka is no event; nothing is written for it.
+func TestCallbackURLIsCheckedLikeAWebhooks(t *testing.T) {
+	l := newLoop(t, nil)
+	for url, field := range map[string]string{
+		"https://forbidden.example.com/cb":                 "callback_url",
+		"https://example.com/" + strings.Repeat("x", 3000): "callback_url",
+		"https://example.com/cb":                           "",
+		"https://example.com/cb#a fragment is left out":    "",
+	} {
+		ev := schemas.Event{ID: "e", Type: "a", Tenant: "acme", Kind: schemas.KindEvent, CallbackURL: url, Profile: "standard", Data: []byte(`{}`)}
+		problem := problemOf(t, l.registry.Check(t.Context(), &ev))
+		if (problem != nil) != (field != "") || problem != nil && (problem.Status != 422 || problem.Field != field) {
+			t.Errorf("%.60s: %v", url, problem)
+		}
+		written := len(l.records)
+		matches, err := l.registry.Match(t.Context(), &ev)
+		var invalid *schemas.InvalidEvent
+		if errors.As(err, &invalid) != (field != "") || field != "" && (invalid.Field != field || len(l.records) != written) || field == "" && len(matches) != 1 {
+			t.Errorf("%.60s: %v, %v, %d records", url, matches, err, len(l.records)-written)
+		}
+	}
+	ev := schemas.Event{ID: "e", Type: "a", Tenant: "acme", Kind: schemas.KindEvent, CallbackURL: "https://example.com/cb", Profile: "nope", Data: []byte(`{}`)}
+	var invalid *schemas.InvalidEvent
+	if _, err := l.registry.Match(t.Context(), &ev); !errors.As(err, &invalid) || invalid.Field != "profile" {
+		t.Error(err)
+	}
+	if p := problemOf(t, l.registry.Check(t.Context(), &ev)); p == nil || p.Field != "profile" {
+		t.Error(p)
+	}
+}
+
+// TestProfileWithoutCallbackKnowsNothing: an event that names a profile without
+// a callback URL does not widen what its tenant allows.
+func TestProfileWithoutCallbackKnowsNothing(t *testing.T) {
+	l := newLoop(t, nil)
+	l.tenantKey("acme", "standard")
+	l.call(rootKey, "PATCH", "/v1/tenants/acme", `{"enforce_event_types":"known"}`).is(200)
+	p, _ := builtin(t).Get("smartcv")
+	ev := schemas.Event{ID: "e", Type: p.Events()[0].Type, Tenant: "acme", Kind: schemas.KindEvent, Profile: "smartcv", Data: []byte(p.Events()[0].Sample)}
+	if problem := problemOf(t, l.registry.Check(t.Context(), &ev)); problem == nil || problem.Code != "unknown_event_type" {
+		t.Errorf("%v", problem)
+	}
+	ev.CallbackURL = "https://example.com/cb"
+	if problem := problemOf(t, l.registry.Check(t.Context(), &ev)); problem != nil {
+		t.Errorf("with the callback URL: %v", problem)
+	}
+}
+
+// TestMaskIsNoSecret: the mask that answers show in place of a secret is known
+// to everybody, so nothing is ever signed with it.
+func TestMaskIsNoSecret(t *testing.T) {
+	l := newLoop(t, nil)
+	key, _ := l.tenantKey("acme", "ihateppt")
+	l.call(key, "POST", "/v1/webhooks", `{`+aURL+`,"secret":"********"}`).problem(422, "secret")
+	id := l.call(key, "POST", "/v1/webhooks", `{`+aURL+`}`).is(201).str("id")
+	l.call(key, "POST", "/v1/webhooks/"+id+"/rotate-secret", `{"secret":"********"}`).problem(422, "secret")
+}
+
+// TestIfMatchOnAMissingType: a condition on a type that is not there fails, and
+// leaves no trace.
+func TestIfMatchOnAMissingType(t *testing.T) {
+	l := newLoop(t, nil)
+	for _, tag := range []string{"*", `"0"`, `"1"`} {
+		l.call(rootKey, "PUT", "/v1/event-types/order.paid?tenant=new", `{}`, "If-Match", tag).is(412)
+	}
+	if len(l.records) != 0 {
+		t.Errorf("%d records written", len(l.records))
+	}
+}
+
+// TestTestByUIDOfATenant: root names the tenant whose uid it means, on every
+// route that takes one.
+func TestTestByUIDOfATenant(t *testing.T) {
+	l := newLoop(t, nil)
+	for _, tenant := range []string{"one", "two"} {
+		key, _ := l.tenantKey(tenant, "standard")
+		l.call(key, "POST", "/v1/webhooks", `{`+aURL+`,"uid":"shared"}`).is(201)
+	}
+	l.call(rootKey, "POST", "/v1/webhooks/test", `{"webhook_id":"uid:shared"}`).problem(409, "uid")
+	l.call(rootKey, "POST", "/v1/webhooks/test?tenant=two", `{"webhook_id":"uid:shared"}`).is(202)
+	l.call(rootKey, "POST", "/v1/webhooks/uid:shared/test?tenant=two", `{"webhook_id":"uid:shared"}`).is(202)
+	if n := len(l.events); n != 2 || l.events[0].Tenant != "two" || l.events[1].Tenant != "two" {
+		t.Errorf("%+v", l.events)
+	}
+}
+
+// TestTextIsUTF8: text that is no UTF-8 would make every later answer invalid
+// JSON, so it is refused wherever text is kept.
+func TestTextIsUTF8(t *testing.T) {
+	l := newLoop(t, nil)
+	l.call(rootKey, "POST", "/v1/tenants", "{\"id\":\"acme\",\"name\":\"a\xff\"}").problem(400, "")
+	key, _ := l.tenantKey("acme", "standard")
+	l.call(rootKey, "POST", "/v1/tenants/acme/keys", "{\"name\":\"a\xff\"}").problem(400, "")
+	l.call(rootKey, "PATCH", "/v1/tenants/acme", "{\"name\":\"a\xff\"}").problem(400, "")
+	l.call(key, "POST", "/v1/webhooks", "{"+aURL+",\"metadata\":{\"a\":\"\xff\"}}").problem(400, "")
+	l.call(key, "POST", "/v1/webhooks", "{"+aURL+",\"metadata\":{\"\xff\":\"a\"}}").problem(400, "")
+	l.call(key, "POST", "/v1/webhooks", "{"+aURL+",\"uid\":\"\xff\"}").problem(400, "")
+	l.call(key, "POST", "/v1/webhooks", "{\"url\":\"https://example.com/\xff\"}").problem(400, "")
+	l.call(key, "PUT", "/v1/event-types/a", "{\"description\":\"\xff\"}").problem(400, "")
+	l.call(key, "PUT", "/v1/event-types/a", "{\"sample\":\"\xff\"}").problem(400, "")
+	l.call(key, "PUT", "/v1/event-types/a", "{\"schema\":{\"title\":\"\xff\"}}").problem(400, "")
+}
+
+// TestEventNamesItsWebhookByUID: endpoint_id takes a uid as every webhook id
+// does, of the event's own tenant only.
+func TestEventNamesItsWebhookByUID(t *testing.T) {
+	l := newLoop(t, nil)
+	key, _ := l.tenantKey("acme", "standard")
+	l.tenantKey("other", "standard")
+	id := l.call(key, "POST", "/v1/webhooks", `{`+aURL+`,"uid":"orders"}`).is(201).str("id")
+	for tenant, want := range map[string]int{"acme": 1, "other": 0} {
+		ev := schemas.Event{ID: "e", Type: "a", Tenant: tenant, Kind: schemas.KindEvent, EndpointID: "uid:orders", Data: []byte(`{}`)}
+		matches, err := l.registry.Match(t.Context(), &ev)
+		if err != nil || len(matches) != want || want == 1 && matches[0].EndpointID != id {
+			t.Errorf("%s: %+v %v", tenant, matches, err)
+		}
+	}
+}
+
+// problemOf is the problem that an error is; nil for none.
+func problemOf(t *testing.T, err error) *api.Problem {
+	t.Helper()
+	var problem *api.Problem
+	if err != nil && !errors.As(err, &problem) {
+		t.Fatal(err)
+	}
+	return problem
+}
