@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -89,5 +91,21 @@ func TestCluster(t *testing.T) {
 	s.wantSQL("SELECT count() - uniqExact(kafka_topic, kafka_partition, kafka_offset) FROM hookstream.attempts", "0")
 	for i := len(all) - 1; i >= 0; i-- {
 		all[i].stop()
+	}
+}
+
+// TestRolesNeedOnlyTheirOwn: a process that receives, or that moves retries,
+// runs without the master key, the API's key and ClickHouse.
+func TestRolesNeedOnlyTheirOwn(t *testing.T) {
+	s := prepare(t)
+	s.needBroker()
+	t.Setenv("SOURCE_SECRET", "of the source")
+	common := []string{"serve", "--brokers", s.kafka, "--topic-prefix", s.prefix, "--slots", "8"}
+	for role, more := range map[string][]string{"mover": nil, "inbound": {"--source", "cv=smartcv,secret-env=SOURCE_SECRET"}} {
+		p := s.serve(role)
+		p.args = append(append(common[:len(common):len(common)], "--roles", role, "--listen", strings.TrimPrefix(p.api, "http://"), "--data", filepath.Join(s.dir, role)), more...)
+		p.up()
+		p.ready()
+		p.stop()
 	}
 }

@@ -39,7 +39,7 @@ type node struct {
 	registry  *endpoint.Registry
 	endpoints *consumer.Tail
 	tenants   *consumer.Tail
-	store     *analytics.Store         // nil with --no-clickhouse
+	store     *analytics.Store         // nil with --no-clickhouse, and for roles that do not use it
 	room      *producer.Room           // nil where retention goes by time
 	receiver  *inbound.Receiver        // nil without sources
 	live      *consumer.Live           // nil without the API
@@ -93,7 +93,11 @@ func newNode(ctx context.Context, cfg *Config, topology schemas.Topology, log *s
 	if err = n.prepare(ctx); err != nil {
 		return n, err
 	}
-	keyring, err := endpoint.ParseKeyring(cfg.MasterKey)
+	keys := cfg.MasterKey
+	if keys == "" {
+		keys = endpoint.NewMasterKey() // none of this process's roles opens what is sealed: they need no key
+	}
+	keyring, err := endpoint.ParseKeyring(keys)
 	if err != nil {
 		return n, fmt.Errorf("--master-key: %w", err)
 	}
@@ -107,7 +111,7 @@ func newNode(ctx context.Context, cfg *Config, topology schemas.Topology, log *s
 	}
 	n.endpoints = consumer.NewTail(consumer.TailConfig{Options: n.client("endpoints"), Topic: topology.EndpointsTopic(), Apply: n.registry.Apply, Log: log})
 	n.tenants = consumer.NewTail(consumer.TailConfig{Options: n.client("tenants"), Topic: topology.TenantsTopic(), Apply: n.registry.Apply, Log: log})
-	if !cfg.NoClickHouse {
+	if !cfg.NoClickHouse && (cfg.Has(RoleAPI) || cfg.Has(RoleSink)) { // the others neither need it nor wait for it
 		var c analytics.Config
 		if c, err = cfg.Analytics(log); err != nil {
 			return n, err
