@@ -5,6 +5,7 @@ package producer
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -41,13 +42,14 @@ func (in *Intake) offer(ev schemas.Event, force bool) offer {
 
 // forced is what the query says.
 func forced(r *http.Request) (bool, *api.Problem) {
-	switch r.URL.Query().Get("force") {
-	case "", "false":
+	given := r.URL.Query()["force"]
+	switch {
+	case len(given) == 0 || len(given) == 1 && given[0] == "false":
 		return false, nil
-	case "true":
+	case len(given) == 1 && given[0] == "true":
 		return true, nil
 	}
-	return false, api.Fail(http.StatusUnprocessableEntity, "invalid_field", "force", "is neither true nor false")
+	return false, api.Fail(http.StatusUnprocessableEntity, "invalid_field", "force", "is neither true nor false; give ?force=true, or leave it out")
 }
 
 // recall asks the record of what was delivered about events that are published
@@ -121,6 +123,9 @@ func (in *Intake) publish(ctx context.Context, offers []offer) []outcome {
 		i := at[j]
 		if res.Err != nil {
 			out[i].problem = problemOf(res.Err, res.ID)
+			if send[j].ID != "" && neverSent(res.Err) {
+				in.seen.drop(&send[j], offers[i].body())
+			}
 			continue
 		}
 		out[i].id = res.ID
@@ -129,6 +134,15 @@ func (in *Intake) publish(ctx context.Context, offers []offer) []outcome {
 		}
 	}
 	return out
+}
+
+// neverSent reports whether an error of publishing leaves no doubt that the
+// event is not in Kafka.
+func neverSent(err error) bool {
+	var invalid *schemas.InvalidEvent
+	var data *DataTooLargeError
+	var record *TooLargeError
+	return errors.Is(err, ErrNotSent) || errors.As(err, &invalid) || errors.As(err, &data) || errors.As(err, &record)
 }
 
 // conflict is the problem of an id that another event has.

@@ -3,6 +3,7 @@ package producer_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -107,5 +108,44 @@ func TestIntakeRecallsWhatWasPublishedBefore(t *testing.T) {
 	fail = errors.New("connection refused")
 	if r := d.post("/v1/events", "root", `{"type":"pair","data":"s5:"}`); r.Status != 202 || r.Duplicate {
 		t.Errorf("without the record: %+v", r)
+	}
+}
+
+// TestIntakeForgetsWhatWasNeverSent: an id whose event certainly did not reach
+// Kafka is free for another one; after a doubt it stays taken.
+func TestIntakeForgetsWhatWasNeverSent(t *testing.T) {
+	for name, c := range map[string]struct {
+		fail error
+		want int
+	}{
+		"not sent":  {fmt.Errorf("x: %w: %w", producer.ErrNotSent, context.DeadlineExceeded), 202},
+		"too large": {&producer.TooLargeError{Size: 2, Limit: 1}, 202},
+		"unknown":   {fmt.Errorf("x: %w", producer.ErrOutcomeUnknown), 409},
+	} {
+		d := onceDesk(t, nil)
+		for i, bodies := range [][2]string{{pairOne, pairTwo}, {`{"id":"mine","type":"a","data":1}`, `{"id":"mine","type":"a","data":2}`}} {
+			d.fail = c.fail
+			if r := d.post("/v1/events", "root", bodies[0]); r.Status < 400 {
+				t.Fatalf("%s: %+v", name, r)
+			}
+			d.fail = nil
+			if r := d.post("/v1/events", "root", bodies[1]); r.Status != c.want || r.Duplicate {
+				t.Errorf("%s, %d: %+v", name, i, r)
+			}
+			if r := d.post("/v1/events", "root", bodies[0]); r.Status != 202+409-c.want {
+				t.Errorf("%s, %d, the first body again: %+v", name, i, r)
+			}
+		}
+	}
+}
+
+// TestForceNeedsAWord: a force that says nothing is refused rather than taken
+// for no.
+func TestForceNeedsAWord(t *testing.T) {
+	d := onceDesk(t, nil)
+	for query, want := range map[string]int{"": 202, "force=false": 202, "force=true": 202, "force": 422, "force=": 422, "force=1": 422, "force=true&force=false": 422} {
+		if r := d.post("/v1/events?"+query, "root", pairOne); r.Status != want || want == 422 && r.Field != "force" {
+			t.Errorf("?%s: %+v", query, r)
+		}
 	}
 }

@@ -19,6 +19,7 @@ type seenEntry struct {
 	body     fingerprint
 	at       time.Time
 	accepted bool // Kafka acknowledged it
+	sending  int  // those who publish it now, or were left in doubt of it
 }
 
 // seen remembers ids for a while, best effort: per process, bounded in number
@@ -68,9 +69,10 @@ func (s *seen) begin(ev *schemas.Event, body fingerprint, now time.Time) seenAns
 		case e.accepted:
 			return seenAccepted
 		}
+		e.sending++
 		return seenNew
 	}
-	s.note(&seenEntry{key: key, body: body, at: now})
+	s.note(&seenEntry{key: key, body: body, at: now, sending: 1})
 	return seenNew
 }
 
@@ -109,13 +111,30 @@ func (s *seen) accept(ev *schemas.Event) {
 	}
 }
 
+// drop takes back begin for an event that certainly did not reach Kafka: when
+// nobody else sent it, its id is free again.
+func (s *seen) drop(ev *schemas.Event, body fingerprint) {
+	key := keyOf(ev.Tenant, ev.ID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.entries[key]
+	if !ok || e.body != body || e.accepted {
+		return
+	}
+	if e.sending--; e.sending == 0 {
+		delete(s.entries, key)
+	}
+}
+
 // forget drops what is too old or too much.
 func (s *seen) forget(now time.Time) {
-	for s.head < len(s.queue) && (len(s.entries) >= s.most || now.Sub(s.queue[s.head].at) > s.window) {
+	for s.head < len(s.queue) && (len(s.queue)-s.head >= s.most || now.Sub(s.queue[s.head].at) > s.window) {
 		e := s.queue[s.head]
 		s.queue[s.head] = nil
 		s.head++
-		delete(s.entries, e.key)
+		if s.entries[e.key] == e { // else it was dropped, and another has the id
+			delete(s.entries, e.key)
+		}
 	}
 	if s.head > 1024 && s.head > len(s.queue)/2 {
 		s.queue = append([]*seenEntry(nil), s.queue[s.head:]...)
