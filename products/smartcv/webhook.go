@@ -179,14 +179,16 @@ func (a *API) update(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	ifMatch := r.Header.Get("If-Match")
 	if c.URL != nil || c.Events != nil || c.Active != nil {
-		v, err = a.cfg.Registry.Update(r.Context(), by(r), v.ID, r.Header.Get("If-Match"), endpoint.Patch{URL: c.URL, Events: c.Events, Active: c.Active})
+		v, err = a.cfg.Registry.Update(r.Context(), by(r), v.ID, ifMatch, endpoint.Patch{URL: c.URL, Events: c.Events, Active: c.Active})
 		if err != nil {
 			return err
 		}
+		ifMatch = "" // it held, and the version is another one now
 	}
 	if secret != "" {
-		v, err = a.cfg.Registry.RotateSecret(r.Context(), by(r), v.ID, "", endpoint.RotateRequest{Secret: secret, OverlapSeconds: new(int)})
+		v, err = a.cfg.Registry.RotateSecret(r.Context(), by(r), v.ID, ifMatch, endpoint.RotateRequest{Secret: secret, OverlapSeconds: new(int)})
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package smartcv_test
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -234,4 +235,38 @@ func TestConfigIsChecked(t *testing.T) {
 	if _, err := smartcv.New(smartcv.Config{}); err == nil || !strings.Contains(err.Error(), "Registry") {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestIfMatchGuardsTheSecret: a condition holds for every change, also for one
+// of the secret alone, and for several changes in one request once.
+func TestIfMatchGuardsTheSecret(t *testing.T) {
+	b := newBench(t, nil)
+	key := b.tenant("acme", "standard")
+	id := b.call(key, "POST", "/api/webhooks", full).is(201).data()["id"].(string)
+	for _, c := range []struct {
+		tag, body string
+		status    int
+		secret    string
+	}{
+		{`"9"`, `{"secret":"of somebody else who was late"}`, 412, "chosen by its owner"},
+		{`"1"`, `{"secret":"the second of its owner"}`, 200, "the second of its owner"},
+		{`"2"`, `{"active":false,"secret":"the third of its owner"}`, 200, "the third of its owner"},
+		{`"2"`, `{"active":true,"secret":"the fourth of its owner"}`, 412, "the third of its owner"},
+	} {
+		req, err := http.NewRequest(http.MethodPut, b.server.URL+"/api/webhooks/"+id, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+key)
+		req.Header.Set("If-Match", c.tag)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if got := b.secretOf(id); resp.StatusCode != c.status || got != c.secret {
+			t.Errorf("If-Match %s, %s: %d, signs with %q", c.tag, c.body, resp.StatusCode, got)
+		}
+	}
+	b.call(key, "POST", "/api/webhooks", `{"url":"https://cv.example/hooks","events":["resume.created"],"secret":"********"}`).refused(400, "secret")
 }
