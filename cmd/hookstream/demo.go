@@ -47,7 +47,7 @@ func runDemo(ctx context.Context, n *devNode, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: r, ReadHeaderTimeout: 5 * time.Second}
+	srv := &http.Server{Handler: demoHandler(r), ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(listener) }()
 	defer func() { _ = srv.Close(); <-served }()
@@ -61,14 +61,17 @@ func runDemo(ctx context.Context, n *devNode, out io.Writer) error {
 			return fmt.Errorf("making the demo's webhook for %s: %w", name, err)
 		}
 	}
-	fmt.Fprintf(out, "Demo: one tenant and webhook per profile (demo-%s); 5 %% of the answers are 503, to show retries.\n"+
-		"What the receiver got: %s/deliveries\n\n", strings.Join(n.profiles.Names(), ", demo-"), base)
-	return d.publish(ctx)
+	fmt.Fprintf(out, `Demo: for each profile a tenant, demo-NAME, with one webhook and its sample events.
+5 %% of the answers are 503, to show retries. Ctrl-C ends it; what it made stays in the data folder.
+  what the receiver got  %s/deliveries
+
+`, base)
+	return d.publish(ctx, base)
 }
 
 // webhook makes or re-points the profile's tenant and webhook through the API.
 func (d *demo) webhook(ctx context.Context, name, url string) error {
-	tenant := "demo-" + name
+	tenant := demoTenant(name)
 	var keys struct {
 		Data []json.RawMessage `json:"data"`
 	}
@@ -194,7 +197,7 @@ func (d *demo) verify(path string, header func(string) string, body []byte, now 
 
 // show prints one line per delivery.
 func (d *demo) show(x receiver.Delivery) {
-	line := fmt.Sprintf("%s  %-10s %-9s → %d  %d bytes", x.Time.Format("15:04:05.000"), strings.Trim(x.Path, "/"), x.Verdict, x.Status, len(x.Body))
+	line := fmt.Sprintf("%s  %-11s  %-9s → %d  %d bytes", x.Time.Format("15:04:05.000"), strings.Trim(x.Path, "/"), x.Verdict, x.Status, len(x.Body))
 	if x.Reason != "" {
 		line += "  " + x.Reason
 	}
@@ -202,9 +205,9 @@ func (d *demo) show(x receiver.Delivery) {
 }
 
 // publish produces the profiles' samples in turn until ctx ends.
-func (d *demo) publish(ctx context.Context) error {
+func (d *demo) publish(ctx context.Context, base string) error {
 	names := d.node.profiles.Names()
-	next := map[string]int{}
+	events := newDemoEvents(base)
 	ticker := time.NewTicker(demoEvery)
 	defer ticker.Stop()
 	for i := 0; ; i++ {
@@ -213,17 +216,13 @@ func (d *demo) publish(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		name := names[i%len(names)]
-		p, _ := d.node.profiles.Get(name)
-		events := p.Events()
-		if len(events) == 0 {
+		p, _ := d.node.profiles.Get(names[i%len(names)])
+		ev, ok := events.next(p, time.Now().UTC())
+		if !ok {
 			continue
 		}
-		e := events[next[name]%len(events)]
-		next[name]++
-		ev := schemas.Event{Type: e.Type, Tenant: "demo-" + name, Time: time.Now().UTC(), Data: []byte(e.Sample)}
 		if err := d.node.publish(ctx, ev); err != nil && ctx.Err() == nil {
-			d.node.log.Warn("demo event not published", "type", e.Type, "error", err)
+			d.node.log.Warn("demo event not published", "type", ev.Type, "error", err)
 		}
 	}
 }
