@@ -16,6 +16,8 @@ RACE ?=
 # How long `make fuzz` spends on each target.
 FUZZTIME ?= 30s
 # What `make run` passes on, for example ARGS=--listen=127.0.0.1:9000.
+=======
+# What `make run` and `make torture` pass on, for example ARGS=--listen=127.0.0.1:9000.
 ARGS ?=
 
 # $(call need,tool,what for and how to get it): one clear line for what is missing.
@@ -43,7 +45,7 @@ test: engine ## all tests, with the embedded Kafka and the ClickHouse engine
 
 .PHONY: test-race
 test-race: engine need-cc ## all tests with the race detector
-	CGO_ENABLED=1 $(GO) test -race -timeout $(TEST_TIMEOUT) ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v /torture$$) # which only drives processes
 
 # The suites that start their cluster through internal/kafkatest take a real
 # broker as well as the embedded one.
@@ -77,6 +79,10 @@ example-aiinterview: need-go ## a hookstream, a signed interview webhook, and th
 .PHONY: example-smartcv
 example-smartcv: need-go ## a hookstream, signed resume webhooks, and the job that handles them
 	cd examples && $(GO) run ./smartcv --demo
+
+.PHONY: torture
+torture: build need-java need-mvn ## kill, freeze and cut off everything at random, and count what was lost; ARGS=--kills=20
+	$(GO) run ./torture $(ARGS)
 
 .PHONY: lint
 lint: need-go fmt vet ## formatting, vet and staticcheck

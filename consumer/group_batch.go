@@ -122,7 +122,7 @@ func (s *share) drop(offset int64) {
 
 // settled reports whether everything that will be done is. The caller holds mu.
 func (s *share) settled() bool {
-	return s.ledger == nil || s.ledger.Pending() == 0 || s.ledger.Low() >= s.dropped
+	return s.ledger == nil || s.ledger.Pending() == 0 || commitOffset(s.ledger) >= s.dropped
 }
 
 // wake ends the waiting of settle. The caller holds mu.
@@ -138,10 +138,10 @@ func (s *share) wake() {
 func (s *share) toCommit() (at kgo.EpochOffset, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.ledger == nil || s.ledger.Low() == s.committed {
+	if s.closed || s.ledger == nil || commitOffset(s.ledger) == s.committed {
 		return at, false
 	}
-	at = kgo.EpochOffset{Epoch: -1, Offset: s.ledger.Low()}
+	at = kgo.EpochOffset{Epoch: -1, Offset: commitOffset(s.ledger)}
 	last := -1
 	for i, m := range s.epochs {
 		if m.from < at.Offset {

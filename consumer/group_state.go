@@ -60,7 +60,7 @@ func (g *Group) Low(topic string, partition int32) (offset int64, ok bool) {
 	if s.ledger == nil {
 		return 0, false
 	}
-	return s.ledger.Low(), true
+	return commitOffset(s.ledger), true
 }
 
 // Pending is how many records, over all held partitions, are handed out and

@@ -33,6 +33,7 @@ func arrows() map[string][]string {
 		"sim":                {"*"},
 		"e2e":                {"*"},
 		"bench":              {"*"},
+		"torture":            {"schemas", "internal/devstack"},
 		"examples":           {"schemas", "producer"},
 	}
 }
@@ -41,7 +42,7 @@ func arrows() map[string][]string {
 // what is not here has to earn its line first. An empty list is tests only.
 func modules() map[string][]string {
 	anywhere := []string{"*"}
-	kafka := []string{"producer", "consumer", "analytics", "inbound", "internal", "cmd/hookstream"} // cmd hands the options around
+	kafka := []string{"producer", "consumer", "analytics", "inbound", "internal", "cmd/hookstream", "torture"} // cmd hands the options around
 	return map[string][]string{
 		"github.com/twmb/franz-go":                       kafka,
 		"github.com/ClickHouse/clickhouse-go":            {"analytics"},
@@ -143,7 +144,7 @@ func TestArrowsToModules(t *testing.T) {
 func TestArrowsOfHTTPClients(t *testing.T) {
 	clients := []string{"Client", "Transport", "DefaultClient", "DefaultTransport", "Get", "Head", "Post", "PostForm"}
 	eachFile(t, func(p pkg, name string, file *ast.File) {
-		if within(p.room(), "delivery") && !within(p.room(), "delivery/endpoint") || allows([]string{"cmd", "internal", "bench", "examples"}, p.room()) {
+		if within(p.room(), "delivery") && !within(p.room(), "delivery/endpoint") || allows([]string{"cmd", "internal", "bench", "examples", "torture"}, p.room()) {
 			return
 		}
 		eachSelector(file, "net/http", func(sel string) {

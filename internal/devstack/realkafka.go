@@ -24,7 +24,15 @@ type RealKafkaConfig struct {
 	Heap     string        // Java heap cap, such as "1g"; empty: 1g
 	Wait     time.Duration // for the broker to answer; 0: two minutes
 	Progress io.Writer     // where fetching the jars shows itself; nil: nowhere
+
+	// Listeners are further ways in, for clients that reach the broker through
+	// a proxy: a client goes on to the address that its listener advertises.
+	Listeners []KafkaListener
 }
+
+// KafkaListener is a port on 127.0.0.1 that the broker listens on, and the one
+// that it tells clients of that port to use.
+type KafkaListener struct{ Port, Advertised int }
 
 // RealKafka is a running broker process.
 type RealKafka struct {
@@ -112,6 +120,9 @@ func (k *RealKafka) Kill() {
 	_ = k.cmd.Process.Kill()
 	<-k.done
 }
+
+// Signal sends the broker a signal, for example to freeze and wake it.
+func (k *RealKafka) Signal(sig syscall.Signal) { _ = k.cmd.Process.Signal(sig) }
 
 // Stop ends the broker cleanly, or kills it when ctx ends first. It returns
 // when the process is gone.

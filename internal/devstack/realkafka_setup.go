@@ -122,12 +122,19 @@ func writeKafkaProperties(cfg RealKafkaConfig) (string, error) {
 		return "", err
 	}
 	var b bytes.Buffer
+	var listeners, advertised, protocols strings.Builder
+	for i, l := range cfg.Listeners {
+		fmt.Fprintf(&listeners, ",WAY%d://127.0.0.1:%d", i, l.Port)
+		fmt.Fprintf(&advertised, ",WAY%d://127.0.0.1:%d", i, l.Advertised)
+		fmt.Fprintf(&protocols, ",WAY%d:PLAINTEXT", i)
+	}
 	for _, line := range []string{
 		"process.roles=broker,controller",
 		"node.id=1",
-		fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", cfg.Port, controller),
-		fmt.Sprintf("advertised.listeners=PLAINTEXT://127.0.0.1:%d", cfg.Port),
-		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", cfg.Port, controller) + listeners.String(),
+		fmt.Sprintf("advertised.listeners=PLAINTEXT://127.0.0.1:%d", cfg.Port) + advertised.String(),
+		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT" + protocols.String(),
+		"inter.broker.listener.name=PLAINTEXT",
 		"controller.listener.names=CONTROLLER",
 		fmt.Sprintf("controller.quorum.voters=1@127.0.0.1:%d", controller),
 		"log.dirs=" + filepath.ToSlash(filepath.Join(dir, "log")),
