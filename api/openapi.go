@@ -129,7 +129,15 @@ func responses(r Route, types *schemaSet) object {
 	if r.Doc.Problem != nil {
 		problem = object{"description": "What went wrong.", "content": object{"application/json": object{"schema": types.of(r.Doc.Problem)}}}
 	}
-	return object{strconv.Itoa(status): ok, "default": problem}
+	all := object{strconv.Itoa(status): ok, "default": problem}
+	for _, other := range r.Doc.Others {
+		answer := object{"description": http.StatusText(other), "content": object{"application/json": object{"schema": types.of(r.Doc.Response)}}}
+		if other >= http.StatusBadRequest {
+			answer["content"].(object)["application/problem+json"] = object{"schema": types.of(Problem{})}
+		}
+		all[strconv.Itoa(other)] = answer
+	}
+	return all
 }
 
 // operationID is unique because method and path are.

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/hookstream/hookstream/api"
 )
 
 func TestOpenAPI(t *testing.T) {
@@ -77,5 +79,28 @@ func TestOpenAPI(t *testing.T) {
 	}
 	if doc.Components.Schemas["PageNote"] == nil {
 		t.Errorf("schemas %v", doc.Components.Schemas)
+	}
+}
+
+// TestOpenAPIHasEveryStatus: a route that answers its body with several
+// statuses has them all; errors among them may be problems too.
+func TestOpenAPIHasEveryStatus(t *testing.T) {
+	b, err := api.OpenAPI("t", "1", []api.Route{{Method: "PUT", Pattern: "/x", Doc: api.Doc{Response: note{}, Others: []int{201, 422}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Paths map[string]map[string]struct {
+			Responses map[string]struct{ Content map[string]any }
+		}
+	}
+	if err := json.Unmarshal(b, &doc); err != nil {
+		t.Fatal(err)
+	}
+	responses := doc.Paths["/x"]["put"].Responses
+	for status, types := range map[string]int{"200": 1, "201": 1, "422": 2} {
+		if got := responses[status].Content; len(got) != types || got["application/json"] == nil {
+			t.Errorf("%s: %v", status, got)
+		}
 	}
 }

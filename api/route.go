@@ -38,6 +38,7 @@ type Doc struct {
 	Request  any     // zero value of the request body's Go type; nil: none
 	Response any     // zero value of the success body's Go type; nil: none
 	Status   int     // success status; 0: 200
+	Others   []int   // further statuses whose body is Response; errors among them may be problems too
 	Problem  any     // zero value of the error body's Go type, where a Shape holds; nil: Problem
 }
 

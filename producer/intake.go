@@ -109,8 +109,9 @@ func (in *Intake) Routes() []api.Route {
 			Tag: "events", Query: []api.Param{forceParam()}, Request: EventBody{}, Response: Accepted{}, Status: http.StatusAccepted},
 	}, {
 		Method: http.MethodPost, Pattern: "/v1/events/batch", Auth: api.Key, Handle: in.batch, MaxBody: in.cfg.MaxBatch,
-		Doc: api.Doc{Summary: "Publish events, one envelope a line (NDJSON). Each line has its result: 202 when all were accepted, 207 when some were.",
-			Tag: "events", Query: []api.Param{forceParam()}, Response: BatchAnswer{}, Status: http.StatusAccepted},
+		Doc: api.Doc{Summary: "Publish events, one envelope a line (NDJSON). Each line has its result: 202 when all were accepted, 207 when some were, else the status of the first that was refused.",
+			Tag: "events", Query: []api.Param{forceParam()}, Response: BatchAnswer{}, Status: http.StatusAccepted,
+			Others: []int{http.StatusMultiStatus, http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}},
 	}}
 }
 

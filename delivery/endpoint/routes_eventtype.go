@@ -20,7 +20,7 @@ func (r *Registry) eventTypeRoutes() []api.Route {
 			Doc: api.Doc{Summary: "Show an event type", Tag: tag, Response: EventTypeView{}, Query: []api.Param{whose, of}}},
 		{Method: http.MethodPut, Pattern: "/v1/event-types/{type}", Auth: api.Key, Handle: r.handlePutEventType,
 			Doc: api.Doc{Summary: "Make or replace an event type of the tenant's own: 201 when it was made, 200 when it was replaced; If-Match guards against changes in between",
-				Tag: tag, Request: EventTypeDraft{}, Response: EventTypeView{}, Query: []api.Param{whose}}},
+				Tag: tag, Request: EventTypeDraft{}, Response: EventTypeView{}, Others: []int{http.StatusCreated}, Query: []api.Param{whose}}},
 		{Method: http.MethodDelete, Pattern: "/v1/event-types/{type}", Auth: api.Key, Handle: r.handleDeleteEventType,
 			Doc: api.Doc{Summary: "Delete an event type of the tenant's own", Tag: tag, Status: http.StatusNoContent, Query: []api.Param{whose}}},
 	}
