@@ -201,8 +201,20 @@ func located(name string, err error) error {
 	}
 	if key, _, ok := strings.Cut(strings.TrimPrefix(message, "field "), " not found in type "); ok {
 		message = "key " + strconv.Quote(key) + " is unknown here"
+	} else if value, kind, ok := strings.Cut(message, "` into "); ok {
+		if _, value, ok = strings.Cut(value, "`"); ok && wants[kind] != "" {
+			message = strconv.Quote(value) + " is " + wants[kind]
+		}
 	}
 	return fmt.Errorf("%s:%s: %s", name, line, message)
+}
+
+// wants says, by the reader's name of a type, what a value of another one is not.
+var wants = map[string]string{
+	"time.Duration": "no duration; give one such as 500ms, 30s or 5m",
+	"int":           "no whole number",
+	"float64":       "no number",
+	"bool":          "neither true nor false",
 }
 
 // lineOf is the line of the deepest part of a path that the document has.

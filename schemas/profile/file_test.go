@@ -20,7 +20,9 @@ func TestBrokenFiles(t *testing.T) {
 		{"unknown key", "timeout: 20s", "timeout: 20s\ncolour: red", `:7: key "colour" is unknown here`},
 		{"unknown key inside", "jitter: 0.2", "jitters: 0.2", `:24: key "jitters" is unknown here`},
 		{"no YAML", "timeout: 20s", "timeout: [", ":"},
-		{"wrong type", "timeout: 20s", "timeout: soon", ":6: "},
+		{"no duration", "timeout: 20s", "timeout: soon", `:6: "soon" is no duration; give one such as 500ms, 30s or 5m`},
+		{"no number", "jitter: 0.2", "jitter: much", `:24: "much" is no number`},
+		{"no switch", "open: true", "open: maybe", `"maybe" is neither true nor false`},
 		{"no name", "name: stripe-like", "name: Stripe Like", ":3: name "},
 		{"no version", "version: 1", "version: 0", ":4: version "},
 		{"http", `http: "1.1"`, `http: "3"`, ":5: http "},
@@ -125,5 +127,29 @@ func TestVersions(t *testing.T) {
 	}
 	if _, err := profile.Load(filepath.Join(dir, "nowhere")); err == nil {
 		t.Error("a folder that is not there was taken")
+	}
+}
+
+// TestDocumentedProfile: the whole file that the documentation shows is one.
+func TestDocumentedProfile(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/profiles.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(doc), "```yaml\n")
+	text, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("docs/profiles.md shows no file")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "acme.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set, err := profile.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, ok := set.Get("acme"); !ok || p.Title() != "Acme Billing" {
+		t.Fatalf("%v %v", p, ok)
 	}
 }
