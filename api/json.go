@@ -108,15 +108,18 @@ func tooDeep(b []byte) bool {
 	return depth > maxDepth
 }
 
-// kindOf names the JSON kind of a value by its first byte. The parser gives the
-// value itself, which may be a secret and must not be repeated.
+// kindOf names the JSON kind of a value by its first byte. The parser gives
+// what begins with the value, quoted as Go does it; that may be a secret and
+// must not be repeated.
 func kindOf(value string) string {
-	switch {
-	case value == "":
-		return "value"
-	case strings.HasPrefix(value, "number "):
+	if strings.HasPrefix(value, "number ") {
 		return "number out of range"
-	case value[0] == '"':
+	}
+	value = strings.TrimPrefix(value, `"`)
+	switch {
+	case value == "" || value == `"`:
+		return "value"
+	case value[0] == '\\':
 		return "string"
 	case value[0] == '{':
 		return "object"
