@@ -27,7 +27,6 @@ const challengeMark = "%CHALLENGE%"
 type challenge struct {
 	eventType     string
 	before, after string
-	path          string // of the value in the body
 	answer        string
 }
 
@@ -46,14 +45,13 @@ func (p *Profile) compileChallenge(f *file) error {
 	if strings.Count(s.Body, `"`+challengeMark+`"`) != 1 || strings.Count(s.Body, challengeMark) != 1 || !json.Valid([]byte(s.Body)) {
 		return wrong("is no JSON with one \""+challengeMark+"\" in it", "challenge", "body")
 	}
-	path, ok := markPath([]byte(s.Body))
-	if !ok {
+	if _, ok := markPath([]byte(s.Body)); !ok {
 		return wrong("has \""+challengeMark+"\" in a list or below a name with a dot; put it into objects", "challenge", "body")
 	}
 	if s.Answer == "" {
 		return wrong("is missing; name the field of the answer that repeats the value", "challenge", "answer")
 	}
-	p.challenge = challenge{eventType: s.Type, before: before, after: after, path: path, answer: s.Answer}
+	p.challenge = challenge{eventType: s.Type, before: before, after: after, answer: s.Answer}
 	return nil
 }
 
@@ -96,24 +94,47 @@ func (p *Profile) ChallengeFault(answer []byte, value string) string {
 }
 
 // ChallengeReply is what a receiver answers to a body that is this profile's
-// challenge; false for any other body. The signature was checked before.
+// challenge; false for any other body. The body may have more fields than the
+// profile's: a sender that gives every request an id and a time gives them to
+// its challenge too. The signature was checked before.
 func (p *Profile) ChallengeReply(body []byte) ([]byte, bool) {
-	if !p.Challenged() {
-		return nil, false
-	}
-	value, ok := dig(body, p.challenge.path)
-	if !ok {
+	if !p.Challenged() || !valid(body) {
 		return nil, false
 	}
 	var got, want any
 	if _, err := json.Parse(body, &got, 0); err != nil {
 		return nil, false
 	}
-	if _, err := json.Parse(p.ChallengeBody(value), &want, 0); err != nil || !reflect.DeepEqual(got, want) {
+	if _, err := json.Parse(p.ChallengeBody(challengeMark), &want, 0); err != nil {
+		return nil, false
+	}
+	value := ""
+	if !holds(got, want, &value) || value == "" {
 		return nil, false
 	}
 	answer := append(json.AppendEscape([]byte{'{'}, p.challenge.answer, 0), ':')
 	return append(json.AppendEscape(answer, value, 0), '}'), true
+}
+
+// holds reports whether JSON has everything that a challenge's body has, and
+// reads the value from where the mark stands there.
+func holds(got, want any, value *string) bool {
+	switch want := want.(type) {
+	case map[string]any:
+		fields, ok := got.(map[string]any)
+		for name, w := range want {
+			g, there := fields[name]
+			ok = ok && there && holds(g, w, value)
+		}
+		return ok
+	case string:
+		if want == challengeMark {
+			var ok bool
+			*value, ok = got.(string)
+			return ok
+		}
+	}
+	return reflect.DeepEqual(got, want)
 }
 
 // markPath is where the mark stands in a challenge's body: the names of the

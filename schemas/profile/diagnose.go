@@ -130,12 +130,10 @@ func (x *examination) timestamp() (step DiagnosedStep, signed bool) {
 		return step, true
 	}
 	step.OK = x.p.checkTime(ts, x.now) == nil
-	age := x.now.Sub(time.Unix(n, 0)).Truncate(time.Second)
-	way := "old"
-	if age < 0 {
-		age, way = -age, "in the future"
+	seconds, way := x.now.Unix()-n, "old" // as checkTime counts
+	if seconds < 0 {
+		seconds, way = -seconds, "in the future"
 	}
-	seconds := int64(age / time.Second)
 	step.Detail = fmt.Sprintf("%d s %s; %d s are allowed", seconds, way, int64(limit/time.Second))
 	if way != "old" && x.p.verify.AcceptFuture {
 		step.Detail = fmt.Sprintf("%d s in the future, which %s allows", seconds, x.p.name)

@@ -216,8 +216,15 @@ func TestChallengeReplyAndFault(t *testing.T) {
 	if got, ok := p.ChallengeReply([]byte(` { "data":{"challenge":"abc"}, "type":"webhook.verification"}`)); !ok || string(got) != `{"challenge":"abc"}` {
 		t.Errorf("%s", got)
 	}
+	if got, ok := p.ChallengeReply([]byte(`{"type":"webhook.verification","data":{"challenge":"é\"b"}}`)); !ok || string(got) != `{"challenge":"é\"b"}` {
+		t.Errorf("a value with a quotation mark: %s", got)
+	}
+	if got, ok := p.ChallengeReply([]byte(`{"id":"evt_1","type":"webhook.verification","created":"2025-03-04T05:06:07Z","data":{"challenge":"abc","try":2}}`)); !ok || string(got) != `{"challenge":"abc"}` {
+		t.Errorf("in the envelope that every event has: %s", got)
+	}
 	for _, body := range []string{``, `[]`, `{"type":"file.uploaded","data":{"challenge":"abc"}}`, `{"type":"webhook.verification","data":{}}`, `{"type":"webhook.verification","data":{"challenge":7}}`,
-		`{"type":"webhook.verification","data":{"challenge":"a\"b"}}`} {
+		`{"type":"webhook.verification","data":{"challenge":""}}`, `{"type":"webhook.verification","data":["abc"]}`, `{"type":["webhook.verification"],"data":{"challenge":"abc"}}`, `{"data":{"challenge":"abc"}}`,
+		`{"type":"webhook.verification","data":{"challenge":"abc"}`} {
 		if got, ok := p.ChallengeReply([]byte(body)); ok {
 			t.Errorf("%s: %s", body, got)
 		}

@@ -131,6 +131,8 @@ func TestVerify(t *testing.T) {
 		{"right", builtin(t, "smartcv"), map[string]string{"X-SmartCV-Signature": "sha256=" + right, "X-SmartCV-Timestamp": "1741064999"}, sentAt, ""},
 		{"prefix may be absent", builtin(t, "smartcv"), map[string]string{"X-SmartCV-Signature": right, "X-SmartCV-Timestamp": "1741064999"}, sentAt, ""},
 		{"300 s late", builtin(t, "smartcv"), map[string]string{"X-SmartCV-Signature": right, "X-SmartCV-Timestamp": "1741064999"}, at(300 * time.Second), ""},
+		{"300.9 s late", builtin(t, "smartcv"), map[string]string{"X-SmartCV-Signature": "sha256=" + right, "X-SmartCV-Timestamp": "1741064999"}, at(300*time.Second + 900*time.Millisecond), ""},
+		{"300.1 s early", builtin(t, "smartcv"), map[string]string{"X-SmartCV-Signature": "sha256=" + right, "X-SmartCV-Timestamp": "1741064999"}, at(-300*time.Second - 100*time.Millisecond), profile.CaseStale},
 		{"301 s late", builtin(t, "smartcv"), map[string]string{"X-SmartCV-Signature": right, "X-SmartCV-Timestamp": "1741064999"}, at(301 * time.Second), profile.CaseStale},
 		{"301 s early", builtin(t, "smartcv"), map[string]string{"X-SmartCV-Signature": right, "X-SmartCV-Timestamp": "1741064999"}, at(-301 * time.Second), profile.CaseStale},
 		{"upper case", builtin(t, "smartcv"), map[string]string{"X-SmartCV-Signature": "sha256=" + strings.ToUpper(right), "X-SmartCV-Timestamp": "1741064999"}, sentAt, profile.CaseBadSignature},

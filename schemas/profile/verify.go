@@ -100,7 +100,9 @@ func (p *Profile) checkTime(ts string, now time.Time) error {
 	if err != nil {
 		return &Refusal{CaseStale, "the timestamp is no number of seconds"}
 	}
-	age := now.Sub(time.Unix(n, 0))
+	// Whole seconds on both sides, as the products' samples and the libraries of
+	// the public schemes count: a part of a second may not decide.
+	age := time.Unix(now.Unix(), 0).Sub(time.Unix(n, 0))
 	if age > p.verify.Tolerance {
 		return &Refusal{CaseStale, "the timestamp is too old"}
 	}
