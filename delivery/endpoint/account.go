@@ -27,6 +27,7 @@ type TenantDraft struct {
 	Name    string `json:"name,omitempty"`
 	Profile string `json:"profile,omitempty" doc:"of its webhooks that name none; absent: standard"`
 	Enforce string `json:"enforce_event_types,omitempty" doc:"off (when absent), known or schema"`
+	Secret  string `json:"secret,omitempty" doc:"the API Secret that its receivers have already, for profiles that sign with it; never shown; absent: one is made with the first key"`
 }
 
 // TenantView is a tenant as the API shows it.
@@ -80,6 +81,9 @@ func (r *Registry) CreateTenant(ctx context.Context, by api.Principal, draft Ten
 	if err := r.checkTenant(given); err != nil {
 		return view, err
 	}
+	if err := r.checkAPISecret(draft); err != nil {
+		return view, err
+	}
 	err = r.changeTenant(ctx, draft.ID, func(ctx context.Context) error {
 		if _, ok := r.tenantRow(draft.ID); ok {
 			return api.Fail(http.StatusConflict, "tenant_exists", "id", "there is a tenant %q already", draft.ID)
@@ -87,6 +91,10 @@ func (r *Registry) CreateTenant(ctx context.Context, by api.Principal, draft Ten
 		row := edited(newTenant(draft.ID, draft.Name, draft.Profile))
 		if draft.Enforce != enforceOff {
 			row.Enforce = draft.Enforce
+		}
+		if draft.Secret != "" {
+			row.Secrets = []schemas.Sealed{r.cfg.Keyring.seal(draft.ID, purposeTenant, []byte(draft.Secret), row.UpdatedAt)}
+			row.Revealed = true // its owner has it
 		}
 		if err := r.putTenant(ctx, &row); err != nil {
 			return err

@@ -156,6 +156,34 @@ func TestSmartKYCSecretOfTheTenant(t *testing.T) {
 	signedBy(l.call(rootKey, "POST", "/v1/tenants/bank/rotate", "").is(200).str("secret"))
 }
 
+// TestAPISecretBroughtAlong: a tenant that comes from elsewhere keeps the API
+// Secret that its receivers have; nobody is shown it again.
+func TestAPISecretBroughtAlong(t *testing.T) {
+	l := newLoop(t, nil)
+	l.call(rootKey, "POST", "/v1/tenants", `{"id":"bank","profile":"smartkyc","secret":"their-old-secret"}`).is(201)
+	first := l.call(rootKey, "POST", "/v1/tenants/bank/keys", "").is(201)
+	if strings.Contains(first.text, "secret") {
+		t.Errorf("the first key shows a secret: %s", first.text)
+	}
+	id := l.call(first.str("key"), "POST", "/v1/webhooks", `{"name":"a",`+aURL+`}`).is(201).str("id")
+	if target, _ := l.registry.Target(id); len(target.Secrets) != 1 || string(target.Secrets[0]) != "their-old-secret" {
+		t.Fatalf("%d secrets, or another one, sign", len(target.Secrets))
+	}
+	for name, body := range map[string]string{
+		"of each webhook": `{"id":"x","profile":"smartcv","secret":"a-secret"}`,
+		"no profile":      `{"id":"x","secret":"a-secret"}`,
+		"the mask":        `{"id":"x","profile":"smartkyc","secret":"` + endpoint.Mask + `"}`,
+		"too long":        `{"id":"x","profile":"smartkyc","secret":"` + strings.Repeat("s", 1025) + `"}`,
+	} {
+		if r := l.call(rootKey, "POST", "/v1/tenants", body); r.status != 422 {
+			t.Errorf("%s: %d %s", name, r.status, r.text)
+		} else {
+			r.problem(422, "secret")
+		}
+	}
+	l.call(rootKey, "GET", "/v1/tenants/x", "").is(404)
+}
+
 // TestCustomHeadersRefusedAtSave: reserved names of HTTP and of every profile,
 // names that are no tokens, and values that could end the header's line.
 func TestCustomHeadersRefusedAtSave(t *testing.T) {

@@ -36,6 +36,28 @@ func apiSecret() string {
 	return "whsec_" + base64.StdEncoding.EncodeToString(randomBytes(secretBytes))
 }
 
+// checkAPISecret judges the API Secret that a tenant brings along.
+func (r *Registry) checkAPISecret(draft TenantDraft) error {
+	if draft.Secret == "" {
+		return nil
+	}
+	name := draft.Profile
+	if name == "" {
+		name = DefaultProfile
+	}
+	p, err := r.profileNamed(name)
+	if err != nil {
+		return err
+	}
+	if p.SecretOf() != profile.OfTenant {
+		return refuse("secret", "the profile %s has a secret for each webhook; leave it out and give it with the webhook", p.Name())
+	}
+	if _, _, err := webhookSecret(p, draft.Secret); err != nil {
+		return faulty(err)
+	}
+	return nil
+}
+
 // rotated puts a new secret in front of the others, which sign on until now +
 // overlap at most; those whose time is over are dropped.
 func rotated(secrets []schemas.Sealed, newest schemas.Sealed, now time.Time, overlap time.Duration) []schemas.Sealed {

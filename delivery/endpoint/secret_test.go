@@ -30,6 +30,7 @@ func TestSecretsStayInside(t *testing.T) {
 		return r
 	}
 	call(rootKey, "POST", "/v1/tenants", `{"id":"acme"}`).is(201)
+	call(rootKey, "POST", "/v1/tenants", `{"id":"bank","profile":"smartkyc","secret":"`+plant("planted-api-secret", 0)+`"}`).is(201)
 	first := call(rootKey, "POST", "/v1/tenants/acme/keys", "").is(201)
 	key := plant(first.str("key"), 1)
 	plant(first.str("secret"), 1)
