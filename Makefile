@@ -15,8 +15,6 @@ TEST_TIMEOUT ?= 15m
 RACE ?=
 # How long `make fuzz` spends on each target.
 FUZZTIME ?= 30s
-# What `make run` passes on, for example ARGS=--listen=127.0.0.1:9000.
-=======
 # What `make run` and `make torture` pass on, for example ARGS=--listen=127.0.0.1:9000.
 ARGS ?=
 
