@@ -109,7 +109,10 @@ func (r *Registry) match(x *entry, ev *schemas.Event) (m schemas.Match, knows bo
 // Check judges an event by what its tenant asks of event types, and its data by
 // the rules of every endpoint that it would go to now: a 422 problem naming the
 // event type or the endpoint, and the field. It writes nothing.
-func (r *Registry) Check(_ context.Context, ev *schemas.Event) error {
+func (r *Registry) Check(ctx context.Context, ev *schemas.Event) error {
+	if err := r.checkAddressed(ctx, ev); err != nil {
+		return err
+	}
 	var of string // whose catalogue counts beside the tenant's
 	if ev.CallbackURL != "" {
 		of = ev.Profile
@@ -153,6 +156,21 @@ func (r *Registry) Check(_ context.Context, ev *schemas.Event) error {
 		}
 	}
 	return nil
+}
+
+// checkAddressed refuses an event for a webhook that its tenant does not have. One
+// that is not here may have been made on another node just now.
+func (r *Registry) checkAddressed(ctx context.Context, ev *schemas.Event) error {
+	if ev.EndpointID == "" || ev.CallbackURL != "" || len(r.wouldMatch(ev)) > 0 {
+		return nil
+	}
+	if err := r.barrier(ctx); err != nil {
+		return err
+	}
+	if len(r.wouldMatch(ev)) > 0 {
+		return nil
+	}
+	return api.Fail(http.StatusUnprocessableEntity, "unknown_webhook", "endpoint_id", "tenant %s has no webhook %.100q; give the id of one, or leave endpoint_id out", ev.Tenant, ev.EndpointID)
 }
 
 // wouldMatch is Match without writing anything: a callback URL stands for the

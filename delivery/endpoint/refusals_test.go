@@ -2,6 +2,8 @@ package endpoint_test
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -137,4 +139,55 @@ func problemOf(t *testing.T, err error) *api.Problem {
 		t.Fatal(err)
 	}
 	return problem
+}
+
+// TestEventForAnUnknownWebhook: by HTTP an event that names a webhook which its
+// tenant does not have is refused, another tenant's included; one that was made
+// on another node just now is found.
+func TestEventForAnUnknownWebhook(t *testing.T) {
+	l := newLoop(t, nil)
+	key, _ := l.tenantKey("acme", "standard")
+	other, _ := l.tenantKey("other", "standard")
+	id := l.call(key, "POST", "/v1/webhooks", `{`+aURL+`}`).is(201).str("id")
+	foreign := l.call(other, "POST", "/v1/webhooks", `{`+aURL+`,"uid":"theirs"}`).is(201).str("id")
+	row := schemas.Endpoint{ID: "wh_elsewhere", Tenant: "acme", Version: 1, URL: "https://example.com/", Profile: "standard", Active: true, Verified: true}
+	rec, err := row.Record(l.topology)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for named, known := range map[string]bool{id: true, "webhook_" + strings.TrimPrefix(id, "wh_"): true, foreign: false, "uid:theirs": false, "wh_nope": false, "wh_elsewhere": true, "": true} {
+		ev := schemas.Event{ID: "e", Type: "a", Tenant: "acme", Kind: schemas.KindEvent, EndpointID: named, Data: []byte(`{}`)}
+		if named == "wh_elsewhere" {
+			l.records = append(l.records, rec)
+		}
+		problem := problemOf(t, l.registry.Check(t.Context(), &ev))
+		if (problem == nil) != known || problem != nil && (problem.Status != 422 || problem.Field != "endpoint_id") {
+			t.Errorf("%s: %v", named, problem)
+		}
+	}
+}
+
+// TestFilterByUID: what a query filters by may be a uid; the handler sees the id.
+func TestFilterByUID(t *testing.T) {
+	l := newLoop(t, nil)
+	key, _ := l.tenantKey("acme", "standard")
+	id := l.call(key, "POST", "/v1/webhooks", `{`+aURL+`,"uid":"a&b"}`).is(201).str("id")
+	var seen string
+	route := api.Route{Pattern: "/v1/deliveries", Doc: api.Doc{Query: []api.Param{{Name: "webhook_id"}}},
+		Handle: func(_ http.ResponseWriter, r *http.Request) error { seen = r.URL.RawQuery; return nil }}
+	handle := l.registry.TakeUIDs([]api.Route{route})[0].Handle
+	for query, want := range map[string]string{
+		"limit=3&webhook_id=uid:a%26b": "limit=3&webhook_id=" + id,
+		"webhook_id=wh_x&limit=3":      "webhook_id=wh_x&limit=3",
+	} {
+		req := httptest.NewRequest(http.MethodGet, "/v1/deliveries?"+query, nil)
+		req = req.WithContext(api.WithPrincipal(req.Context(), api.Principal{Tenant: "acme"}))
+		if err := handle(nil, req); err != nil || seen != want || req.URL.RawQuery != query {
+			t.Errorf("%s: %s %v", query, seen, err)
+		}
+	}
+	req := httptest.NewRequest(http.MethodGet, "/v1/deliveries?webhook_id=uid:nope", nil)
+	if p := problemOf(t, handle(nil, req.WithContext(api.WithPrincipal(req.Context(), api.Principal{Tenant: "acme"})))); p == nil || p.Status != 404 {
+		t.Error(p)
+	}
 }

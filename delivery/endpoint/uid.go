@@ -60,9 +60,14 @@ func (r *Registry) withUID(owner, uid string) []*entry {
 	return found
 }
 
-// TakeUIDs makes routes of one webhook take its uid in place of {id}.
+// TakeUIDs makes routes take a webhook's uid in place of {id}, and of the
+// webhook_id that a query filters by.
 func (r *Registry) TakeUIDs(routes []api.Route) []api.Route {
 	for i, route := range routes {
+		if slices.ContainsFunc(route.Doc.Query, func(p api.Param) bool { return p.Name == webhookParam }) {
+			routes[i].Handle = r.filterByUID(route.Handle)
+			continue
+		}
 		if !strings.HasPrefix(route.Pattern, "/v1/webhooks/{id}") {
 			continue
 		}
@@ -79,6 +84,28 @@ func (r *Registry) TakeUIDs(routes []api.Route) []api.Route {
 		}
 	}
 	return routes
+}
+
+// webhookParam is the query parameter that filters by a webhook.
+const webhookParam = "webhook_id"
+
+func (r *Registry) filterByUID(handle func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, req *http.Request) error {
+		query := req.URL.Query()
+		if !strings.HasPrefix(query.Get(webhookParam), uidPrefix) {
+			return handle(w, req)
+		}
+		id, err := r.WebhookID(by(req), query.Get("tenant"), query.Get(webhookParam))
+		if err != nil {
+			return err
+		}
+		query.Set(webhookParam, id)
+		req = req.WithContext(req.Context()) // a copy: others hold the request too
+		at := *req.URL
+		at.RawQuery = query.Encode()
+		req.URL = &at
+		return handle(w, req)
+	}
 }
 
 // freeUID refuses an owner's id that another webhook of the tenant has.
