@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/hookstream/hookstream/schemas"
 )
 
 // FuzzEventSchema: whatever a tenant gives as a schema, and a publisher as data,
@@ -139,5 +141,53 @@ func TestBrokenSchemaInOneLine(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") || len(err.Error()) > 400 {
 			t.Errorf("%s: %v", schema, err)
 		}
+	}
+}
+
+// TestCompiledSchemasAreBounded: a schema may not be small as text and large in
+// memory, and only so many of one tenant stay compiled.
+func TestCompiledSchemasAreBounded(t *testing.T) {
+	many := func(n int, part string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `"%x":%s,`, i, part)
+		}
+		return `{"properties":{` + b.String() + `"z":{}}}`
+	}
+	for name, c := range map[string]struct {
+		schema string
+		taken  bool
+	}{
+		"some properties":    {many(900, `{}`), true},
+		"many":               {many(2000, `{}`), false},
+		"many that are true": {many(2000, `true`), false},
+		"many items":         {`{"prefixItems":[` + strings.Repeat(`{},`, 5000) + `{}]}`, false},
+		"a few patterns":     {many(50, `{"pattern":"x{300}"}`), true},
+		"many patterns":      {many(300, `{"pattern":"x{300}"}`), false},
+	} {
+		if _, err := compileSchema([]byte(c.schema)); (err == nil) != c.taken {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var ready readySchemas
+	types := make([]*eventType, 3*maxReady)
+	for i := range types {
+		types[i] = &eventType{row: &schemas.TenantType{Schema: []byte(`{"type":"object"}`)}}
+	}
+	for _, t0 := range types {
+		for _, each := range []*eventType{types[0], t0} { // the first is asked for all the time
+			if s, err := ready.of(each); err != nil || s == nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	compiled := 0
+	for _, each := range types {
+		if each.schema != nil {
+			compiled++
+		}
+	}
+	if compiled != maxReady || types[0].schema == nil || types[len(types)-1].schema == nil || types[1].schema != nil {
+		t.Errorf("%d of %d stay compiled", compiled, len(types))
 	}
 }

@@ -5,6 +5,7 @@ package endpoint
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/hookstream/hookstream/api"
@@ -12,16 +13,44 @@ import (
 )
 
 // eventType is one version of a tenant's event type. The row is not changed;
-// its schema is compiled when an event first needs it, once.
+// the rest is readySchemas'.
 type eventType struct {
 	row     *schemas.TenantType
-	once    sync.Once
-	schema  *dataSchema
+	schema  *dataSchema // compiled when an event needs it
 	invalid error
 }
 
-func (t *eventType) compiled() (*dataSchema, error) {
-	t.once.Do(func() { t.schema, t.invalid = compileSchema(t.row.Schema) })
+// maxReady is how many schemas of one tenant stay compiled: of 500 large ones
+// each may take two MiB.
+const maxReady = 32
+
+// readySchemas are the types of one tenant whose schemas are compiled, those
+// that were asked for last in front.
+type readySchemas struct {
+	mu   sync.Mutex
+	list []*eventType
+}
+
+// of is the compiled schema of a type; another one may have to go for it. The
+// lock is held while a schema is compiled: that keeps a tenant to one at a time.
+func (s *readySchemas) of(t *eventType) (*dataSchema, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.list, t); i >= 0 {
+		copy(s.list[1:i+1], s.list[:i])
+		s.list[0] = t
+	} else {
+		s.list = slices.Insert(s.list, 0, t)
+	}
+	for len(s.list) > maxReady {
+		last := len(s.list) - 1
+		s.list[last].schema = nil
+		s.list[last] = nil
+		s.list = s.list[:last]
+	}
+	if t.schema == nil && t.invalid == nil {
+		t.schema, t.invalid = compileSchema(t.row.Schema)
+	}
 	return t.schema, t.invalid
 }
 
@@ -115,7 +144,7 @@ func (r *Registry) typeFault(owner, name, profileName string, data []byte) *type
 	if own == nil || enforce != schemas.EnforceSchema || len(own.row.Schema) == 0 {
 		return nil
 	}
-	schema, err := own.compiled()
+	schema, err := t.ready.of(own)
 	if err != nil {
 		return &typeFault{eventType: name, version: own.row.Version, reason: "the schema cannot be used: " + err.Error()}
 	}

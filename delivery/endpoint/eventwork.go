@@ -19,6 +19,8 @@ const (
 	manyChecks = 20_000      // from here on, one at a time
 	maxSteps   = 100_000_000 // bytes of text times instructions of the patterns that one text has to match
 	manySteps  = 2_000_000   // from here on, one at a time
+	maxParts   = 1000        // schemas in a schema, each of which takes about a KiB of memory
+	maxProgram = 20_000      // instructions of all patterns together, for the same reason
 )
 
 // works adds up what the parts of a schema that are applied to one value cost,
@@ -26,6 +28,7 @@ const (
 type works struct {
 	own   func(*jsonschema.Schema) int // what a schema costs without those that it leads to
 	most  int                          // where adding up ends
+	parts map[*jsonschema.Schema]bool  // all that were met
 	known map[workKey]int
 	chain map[*jsonschema.Schema]int // how long a way leads on from a schema without going into the data
 	open  map[workKey]bool           // being computed: met again, the schema leads to itself without going into the data
@@ -40,28 +43,36 @@ type workKey struct {
 // that data may have, and the most instructions of patterns that it runs over
 // one text; too many checks are an error.
 func workOf(s *jsonschema.Schema) (checks, instructions int, err error) {
-	if checks, err = costliest(s, checksOf, maxWork); err != nil {
+	checks, parts, err := costliest(s, checksOf, maxWork)
+	if err != nil {
 		return 0, 0, err
+	}
+	program := 0
+	for part := range parts {
+		program += instructionsOf(part)
+	}
+	if len(parts) > maxParts || program > maxProgram {
+		return 0, 0, fmt.Errorf("has %d parts with patterns of %d instructions; give at most %d and %d", len(parts), program, maxParts, maxProgram)
 	}
 	if checks > maxWork {
 		return 0, 0, fmt.Errorf("checks one value more than %d times, because its parts refer to each other several times over; make it simpler", maxWork)
 	}
-	instructions, err = costliest(s, instructionsOf, maxSteps)
+	instructions, _, err = costliest(s, instructionsOf, maxSteps)
 	return checks, instructions, err
 }
 
-func costliest(s *jsonschema.Schema, own func(*jsonschema.Schema) int, most int) (cost int, err error) {
-	w := works{own: own, most: most, known: map[workKey]int{}, chain: map[*jsonschema.Schema]int{}, open: map[workKey]bool{}}
+func costliest(s *jsonschema.Schema, own func(*jsonschema.Schema) int, most int) (cost int, parts map[*jsonschema.Schema]bool, err error) {
+	w := works{own: own, most: most, parts: map[*jsonschema.Schema]bool{}, known: map[workKey]int{}, chain: map[*jsonschema.Schema]int{}, open: map[workKey]bool{}}
 	for depth := range maxDataDepth {
 		n, err := w.at(s, depth)
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
-		if cost = max(cost, n); cost > most {
+		if cost = max(cost, n); cost > most || len(w.parts) > maxParts {
 			break
 		}
 	}
-	return cost, nil
+	return cost, w.parts, nil
 }
 
 // checksOf counts a schema's own checks. The items of a list are compared and
@@ -97,6 +108,7 @@ func (w *works) at(s *jsonschema.Schema, depth int) (int, error) {
 	if s == nil {
 		return 0, nil
 	}
+	w.parts[s] = true
 	if s.Bool != nil {
 		return w.own(s), nil
 	}

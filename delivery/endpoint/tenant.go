@@ -21,6 +21,7 @@ type tenant struct {
 	endpoints int                           // callback ones included
 	profiles  map[unique.Handle[string]]int // of the webhooks, and how many have it
 	types     map[string]*eventType         // its own event types
+	ready     readySchemas                  // of those
 }
 
 // count adds a webhook's profile, or takes it away.
