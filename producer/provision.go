@@ -125,6 +125,30 @@ func CheckSources(ctx context.Context, opts []kgo.Opt, topology schemas.Topology
 	return errors.Join(wrong...)
 }
 
+// MakeSources creates those of the users' own event topics that are missing,
+// with the broker's defaults: for a broker that starts with hookstream, so that
+// nobody could have made them before.
+func MakeSources(ctx context.Context, opts []kgo.Opt, topics ...string) error {
+	if len(topics) == 0 {
+		return nil
+	}
+	adm, end, err := admin(opts)
+	if err != nil {
+		return err
+	}
+	defer end()
+	made, err := adm.CreateTopics(ctx, -1, -1, nil, topics...)
+	if err != nil {
+		return fmt.Errorf("creating event topics: %w", err)
+	}
+	for _, t := range made.Sorted() {
+		if t.Err != nil && !errors.Is(t.Err, kerr.TopicAlreadyExists) {
+			return fmt.Errorf("creating event topic %s: %w", t.Topic, t.Err)
+		}
+	}
+	return nil
+}
+
 // TopicIDs are the ids of topics: what schemas.EventIDAt is made from. A topic
 // that does not exist is an error; on a broker without topic ids they are zero.
 func TopicIDs(ctx context.Context, opts []kgo.Opt, topics ...string) (map[string][16]byte, error) {

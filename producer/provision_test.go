@@ -211,3 +211,16 @@ func TestCheckSourcesLooksAtUsersTopics(t *testing.T) {
 		t.Errorf("a topic with larger events than ours can take: %v", err)
 	}
 }
+
+func TestMakeSourcesMakesWhatIsMissing(t *testing.T) {
+	c := kafkatest.Start(t)
+	topics := []string{c.Topology.Prefix + "orders", c.Topology.EventsTopic()}
+	for range 2 {
+		if err := producer.MakeSources(within(t), c.Options(), topics...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := producer.CheckSources(within(t), c.Options(), c.Topology, topics...); err != nil {
+		t.Error(err)
+	}
+}

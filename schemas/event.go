@@ -333,7 +333,7 @@ func parseObject(b []byte, into any) error {
 		if errors.As(err, &te) && te.Field != "" {
 			return invalid(te.Field, "is of another JSON type; it has to be a string")
 		}
-		return invalid("event", "is not valid JSON: %v", err)
+		return invalid("event", "is not valid JSON: %s", strings.TrimRight(strings.TrimPrefix(err.Error(), "json: "), ": "))
 	}
 	if len(bytes.TrimLeft(rest, " \t\r\n")) != 0 {
 		return invalid("event", "has more after its JSON object; send one event in one record")

@@ -22,6 +22,9 @@ type webhookRow struct {
 	URL     string   `json:"url"`
 }
 
+// againCreated is created_at once more, by the name that a product gives it.
+const againCreated = "created"
+
 // asJSON is the flag of verbs that answer with one object.
 func asJSON(to *bool) func(*flag.FlagSet) {
 	return func(fs *flag.FlagSet) { fs.BoolVar(to, "json", false, "the API's own JSON") }
@@ -74,7 +77,7 @@ func webhookVerb(name, short, method, route string) verb {
 		if route != "" {
 			path = webhookPath(e.args[0], route)
 		}
-		return e.one(ctx, method, path, nil, nil, js, func(b []byte) error { return printFields(e.out, b) })
+		return e.one(ctx, method, path, nil, nil, js, func(b []byte) error { return printFields(e.out, b, againCreated) })
 	}}
 }
 
@@ -117,7 +120,7 @@ func webhookRotateVerb() verb {
 
 // withSecret shows a webhook whose secret was just made.
 func (e *errand) withSecret(b []byte) error {
-	if err := printFields(e.out, b); err != nil {
+	if err := printFields(e.out, b, againCreated); err != nil {
 		return err
 	}
 	var made struct{ Secret string }

@@ -171,7 +171,7 @@ func Default(command string) Config {
 		c.Data = "./data/clickhouse"
 	case cmdListen:
 		c.Listen = "127.0.0.1:3000"
-	case cmdProduce:
+	case cmdProduce, cmdParked:
 		c.Brokers = []string{"127.0.0.1:9092"}
 	}
 	return c

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hookstream/hookstream/internal/devstack"
+	"github.com/hookstream/hookstream/producer"
 )
 
 func runDev(ctx context.Context, inv Invocation) error {
@@ -27,10 +28,13 @@ func runDev(ctx context.Context, inv Invocation) error {
 	k.Listen, k.Dir, k.Reserved, k.Logger = cfg.KafkaListen, filepath.Join(cfg.Data, "kafka"), cfg.TopicPrefix, log
 	kafka, err := devstack.StartKafka(k)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w (--kafka %s, --data %s)", err, cfg.KafkaListen, cfg.Data)
 	}
 	defer kafka.Close()
 	cfg.Brokers = []string{kafka.Addr()}
+	if err := makeEventTopics(ctx, &cfg); err != nil {
+		return err
+	}
 
 	var stages [][]part
 	var engine *devstack.Supervisor
@@ -64,6 +68,16 @@ func runDev(ctx context.Context, inv Invocation) error {
 	}
 	l := lifecycle{stages: stages, deadline: cfg.Drain + 15*time.Second, log: log}
 	return l.Run(ctx)
+}
+
+// makeEventTopics makes the user's own topics on the embedded broker: nobody
+// can have made them before it ran.
+func makeEventTopics(ctx context.Context, cfg *Config) error {
+	opts, err := producer.Options(cfg.Connection())
+	if err != nil {
+		return err
+	}
+	return producer.MakeSources(ctx, opts, topicsOf(cfg.EventTopics)...)
 }
 
 // devNode is the node of dev once it listens.

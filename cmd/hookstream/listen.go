@@ -46,9 +46,9 @@ func runListen(ctx context.Context, inv Invocation) error {
 	if err != nil {
 		return err
 	}
-	ln, err := net.Listen("tcp", c.Listen)
+	ln, err := listenOn(ctx, c.Listen)
 	if err != nil {
-		return fmt.Errorf("listening on --listen %s: %w", c.Listen, err)
+		return err
 	}
 	if err := greet(inv.Stdout, ln.Addr().String(), c.Receive, ears); err != nil {
 		return errors.Join(err, ln.Close())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -122,6 +123,11 @@ func TestListen(t *testing.T) {
 }
 
 func TestListenRefuses(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
 	for _, c := range []struct {
 		args []string
 		want string
@@ -129,6 +135,7 @@ func TestListenRefuses(t *testing.T) {
 		{[]string{"--profile=nope"}, "there is no such profile"},
 		{[]string{"--secret=whsec_hush!"}, "does not suit profile standard"},
 		{[]string{"--listen=192.0.2.1:1"}, "listening on --listen 192.0.2.1:1"},
+		{[]string{"--listen=" + taken.Addr().String()}, "--listen " + taken.Addr().String() + " is taken by another program; stop it or give another address"},
 	} {
 		code, _, errs := runLine(t, Bodies{}, append([]string{"listen"}, c.args...)...)
 		if code == exitOK || !strings.Contains(errs, c.want) || strings.Contains(errs, "hush") {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -49,9 +48,9 @@ func (n *node) newServer() (*server, error) {
 
 // run listens until ctx ends, then lets requests in flight finish.
 func (s *server) run(ctx context.Context, announce func(addr string)) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.node.cfg.Listen)
+	listener, err := listenOn(ctx, s.node.cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("listening on --listen %s: %w", s.node.cfg.Listen, err)
+		return err
 	}
 	srv := api.NewServer(s.handler, s.node.log)
 	served := make(chan error, 1)

@@ -27,7 +27,7 @@ type TenantDraft struct {
 	Name    string `json:"name,omitempty"`
 	Profile string `json:"profile,omitempty" doc:"of its webhooks that name none; absent: standard"`
 	Enforce string `json:"enforce_event_types,omitempty" doc:"off (when absent), known or schema"`
-	Secret  string `json:"secret,omitempty" doc:"the API Secret that its receivers have already, for profiles that sign with it; never shown; absent: one is made with the first key"`
+	Secret  string `json:"secret,omitempty" doc:"the API Secret that its receivers have already; absent: one is made and shown with the first key"`
 }
 
 // TenantView is a tenant as the API shows it.

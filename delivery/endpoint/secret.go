@@ -36,7 +36,8 @@ func apiSecret() string {
 	return "whsec_" + base64.StdEncoding.EncodeToString(randomBytes(secretBytes))
 }
 
-// checkAPISecret judges the API Secret that a tenant brings along.
+// checkAPISecret judges the API Secret that a tenant brings along: callback URLs
+// are signed with it, and the webhooks of profiles that have one for the tenant.
 func (r *Registry) checkAPISecret(draft TenantDraft) error {
 	if draft.Secret == "" {
 		return nil
@@ -48,9 +49,6 @@ func (r *Registry) checkAPISecret(draft TenantDraft) error {
 	p, err := r.profileNamed(name)
 	if err != nil {
 		return err
-	}
-	if p.SecretOf() != profile.OfTenant {
-		return refuse("secret", "the profile %s has a secret for each webhook; leave it out and give it with the webhook", p.Name())
 	}
 	if _, _, err := webhookSecret(p, draft.Secret); err != nil {
 		return faulty(err)
