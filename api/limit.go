@@ -40,7 +40,8 @@ type limiter struct {
 	burst  float64 // how many may come at once
 	tokens float64
 	at     time.Time // of tokens
-	recent []int64   // admissions in Unix ns, oldest first
+	since  time.Time // what recent counts from: a wall clock that is set does not move it
+	recent []int64   // admissions in ns, oldest first
 	first  int       // of those within the lasting window
 	minute int       // of those within the last minute
 }
@@ -63,7 +64,7 @@ func (l *limits) take(key string, rate float64, now time.Time) time.Duration {
 	l.sweep(now)
 	k := l.keys[key]
 	if k == nil || k.rate != rate || k.burst != size {
-		k = &limiter{rate: rate, burst: size, tokens: size, at: now}
+		k = &limiter{rate: rate, burst: size, tokens: size, at: now, since: now}
 		l.keys[key] = k
 	}
 	return k.take(now)
@@ -91,7 +92,7 @@ func (k *limiter) take(now time.Time) time.Duration {
 		return wait
 	}
 	k.tokens--
-	k.recent = append(k.recent, now.UnixNano())
+	k.recent = append(k.recent, int64(now.Sub(k.since)))
 	return 0
 }
 
@@ -101,17 +102,17 @@ func (k *limiter) wait(from, most int, window time.Duration, now time.Time) time
 	if over < 0 {
 		return 0
 	}
-	return window - time.Duration(now.UnixNano()-k.recent[from+over])
+	return window - (now.Sub(k.since) - time.Duration(k.recent[from+over]))
 }
 
 // forget drops admissions that left the windows, and gives their room back once
 // they are the larger part.
 func (k *limiter) forget(now time.Time) {
-	edge := now.Add(-lastingWindow).UnixNano()
+	edge := int64(now.Sub(k.since) - lastingWindow)
 	for k.first < len(k.recent) && k.recent[k.first] <= edge {
 		k.first++
 	}
-	edge = now.Add(-limitWindow).UnixNano()
+	edge = int64(now.Sub(k.since) - limitWindow)
 	for k.minute = max(k.minute, k.first); k.minute < len(k.recent) && k.recent[k.minute] <= edge; {
 		k.minute++
 	}
