@@ -197,7 +197,7 @@ func TestTierFor(t *testing.T) {
 // TestWordsForBrokenJSON: what is wrong with an event that is no JSON is said
 // without the parser's own marks.
 func TestWordsForBrokenJSON(t *testing.T) {
-	_, err := schemas.ParseEnvelope([]byte(`{"type":"a.b","data":`))
+	_, err := ParseEnvelope([]byte(`{"type":"a.b","data":`))
 	if err == nil || err.Error() != "event: is not valid JSON: unexpected end of JSON input" {
 		t.Errorf("%v", err)
 	}
