@@ -99,9 +99,12 @@ type ticket struct {
 
 // report closes a ticket.
 func (b *breaker) report(t ticket, r result, deliveryID, reason string) {
-	if t.epoch == b.epoch {
-		b.count(r, deliveryID, reason)
+	if t.epoch != b.epoch {
+		// A late result belongs to no probe. The machine would pass it over too, but
+		// look at its clock first and call an open state half-open.
+		return
 	}
+	b.count(r, deliveryID, reason)
 	switch r {
 	case succeeded:
 		t.done(nil)

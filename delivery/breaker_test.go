@@ -407,3 +407,31 @@ func TestIdleGatesAreSwept(t *testing.T) {
 		}
 	})
 }
+
+// TestLateResultsLeaveAnOpenBreakerOpen: attempts that were in flight when it
+// opened come back after it, and belong to no probe.
+func TestLateResultsLeaveAnOpenBreakerOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "http://127.0.0.1:1")
+		h.attempt(t, failed, "first") // from now on there is a breaker to admit
+		var late []*token
+		for range 3 {
+			late = append(late, h.Admit("wh_1", schemas.KindEvent, time.Now()).Token.(*token))
+		}
+		for i := range 9 {
+			h.attempt(t, failed, fmt.Sprint(i))
+		}
+		for i, r := range []result{failed, succeeded, ignored} {
+			time.Sleep(time.Second)
+			h.settle(late[i], r, fmt.Sprint("late", i), "timeout", time.Time{})
+		}
+		if got := h.states(); got != "open" {
+			t.Fatalf("the cool-down runs, but the breaker told %q", got)
+		}
+		time.Sleep(time.Until(h.Breaker("wh_1").OpenUntil))
+		h.attempt(t, failed, "probe")
+		if got := h.states(); got != "open half_open open" {
+			t.Fatalf("after a failed probe the breaker told %q", got)
+		}
+	})
+}
