@@ -27,7 +27,11 @@ func fused(id string, f *fuse) func(*DispatcherConfig) {
 			defer f.mu.Unlock()
 			f.state = s
 		}
-		c.Forget = func(string) { f.forget() }
+		c.Forget = func(of string) {
+			if of == id {
+				f.forget()
+			}
+		}
 	}
 }
 

@@ -38,6 +38,7 @@ type job struct {
 	version  int64            // the endpoint's when the request was sent
 	probe    bool             // the request in flight is a breaker's probe
 	news     []schemas.Event  // what the outcome makes known, to be written before the row
+	noted    func()           // runs once news is written; nil: nothing to do
 	bytes    int64            // what it counts against the budgets
 }
 
@@ -77,7 +78,8 @@ type lane struct {
 	disabled int64     // endpoint version that this lane has disabled; −1: none
 	halted   bool      // an ordered lane whose head was exhausted waits for an order to go on
 	failing  failing
-	told     time.Time // since when the breaker is open, once an event has said so; zero: none is outstanding
+	told     time.Time // since when the breaker is open, once an event says so; zero: none is outstanding
+	toldRow  time.Time // the same, once that event is written: what the row says, or a crash would lose it
 	mode     laneMode
 	ramp     int    // after a breaker has closed: requests in flight at once, growing; 0: no such cap
 	sourced  []*job // jobs whose place is a source record, in order of arrival; done ones among them are dropped now and then

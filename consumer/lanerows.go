@@ -44,10 +44,12 @@ func (s *slot) rowOf(l *lane, now time.Time) (row schemas.LaneRow, ok bool) {
 	if !l.failing.since.IsZero() && now.Sub(l.failing.since) >= failingRow {
 		row.FailSince, row.FailCount, ok = l.failing.since.UnixMilli(), l.failing.attempts, true
 	}
-	if l.mode == open || l.ramp > 0 || !l.told.IsZero() {
-		row.Breaker = s.cfg.Breaker(l.id)
+	if row.Breaker = s.cfg.Breaker(l.id); row.Breaker.Open {
+		ok = true
 	}
-	ok = ok || !l.told.IsZero() // the event that it opened wants one that it closed
+	if !l.toldRow.IsZero() { // the event that it opened wants one that it closed
+		row.Told, ok = l.toldRow.UnixMilli(), true
+	}
 	return row, ok
 }
 

@@ -208,8 +208,11 @@ func (s *slot) tick(now time.Time) {
 // that. Of an endpoint that is gone, nothing is worth remembering.
 func (s *slot) retire(l *lane, now time.Time) {
 	_, known := s.cfg.Lookup(l.id)
-	if !known && (l.halted || !l.failing.since.IsZero() || !l.told.IsZero()) {
-		l.halted, l.failing, l.told = false, failing{}, time.Time{}
+	if !known && (l.halted || !l.failing.since.IsZero() || !l.toldRow.IsZero() || s.cfg.Breaker(l.id).Open) {
+		l.halted, l.failing, l.told, l.toldRow = false, failing{}, time.Time{}, time.Time{}
+		if s.cfg.Forget != nil {
+			s.cfg.Forget(l.id)
+		}
 		s.soil(l)
 		s.pump(l) // what halted it is skipped
 	}

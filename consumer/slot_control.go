@@ -44,6 +44,9 @@ func (s *slot) control(rec *schemas.Record, done func(int64)) {
 // enable starts an endpoint's lane afresh.
 func (s *slot) enable(id string, done func()) {
 	if s.cfg.Forget != nil {
+		if info, known := s.cfg.Lookup(id); known && s.cfg.Breaker(id).Open { // no probe will tell that it is closed
+			s.cfg.Notice(schemas.Notice{Kind: schemas.NoticeBreaker, Tenant: info.Tenant, EndpointID: id, At: time.Now().UnixMilli(), State: "closed"})
+		}
 		s.cfg.Forget(id)
 	}
 	l := s.lanes[id]
@@ -55,7 +58,7 @@ func (s *slot) enable(id string, done func()) {
 		s.setMode(l, spilled)
 		l.ramp = 1
 	}
-	l.disabled, l.hold, l.failing, l.halted, l.told = -1, time.Time{}, failing{}, false, time.Time{}
+	l.disabled, l.hold, l.failing, l.halted, l.told, l.toldRow = -1, time.Time{}, failing{}, false, time.Time{}, time.Time{}
 	s.soil(l)
 	s.pump(l)
 	s.orders = append(s.orders, done) // a crash before the row is written would undo it

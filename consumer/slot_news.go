@@ -27,11 +27,16 @@ func (s *slot) publish(events []schemas.Event, then func()) {
 	s.append(events[0].Record(s.cfg.Topology.EventsTopic()), func(int64) { s.publish(events[1:], then) })
 }
 
-// takeNews hands over what the job's outcome has made.
-func (j *job) takeNews() []schemas.Event {
-	news := j.news
-	j.news = nil
-	return news
+// publishNews writes what the job's outcome makes known, then runs then.
+func (s *slot) publishNews(j *job, then func()) {
+	news, noted := j.news, j.noted
+	j.news, j.noted = nil, nil
+	s.publish(news, func() {
+		if noted != nil {
+			noted()
+		}
+		then()
+	})
 }
 
 // retryNews adds what the profile says about a retry; the delivery still has
@@ -83,7 +88,13 @@ func (s *slot) breakerNews(l *lane, j *job, out *schemas.Outcome, now time.Time)
 		c.Type, c.Reason, c.Since, c.Until = schemas.EventEndpointRecovered, schemas.RecoveredByProbe, l.told, now
 		l.told = time.Time{}
 	}
-	s.soil(l)
+	since := l.told
+	j.noted = func() {
+		if l.told.Equal(since) { // else a later event has more to say
+			l.toldRow = since
+			s.soil(l)
+		}
+	}
 	j.news = append(j.news, s.condition(l.id, l.info, c)...)
 }
 

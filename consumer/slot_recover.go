@@ -180,7 +180,10 @@ func (s *slot) restore(g *laneLog, park stretch, now time.Time) stretch {
 		}
 		if row.Breaker != (schemas.BreakerState{}) {
 			s.cfg.Restore(id, row.Breaker)
-			l.told = toldSince(row.Breaker, now)
+		}
+		if row.Told > 0 {
+			l.told = time.UnixMilli(row.Told)
+			l.toldRow = l.told
 		}
 		switch {
 		case row.State == schemas.LaneOpen:

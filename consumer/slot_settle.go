@@ -57,6 +57,9 @@ func (s *slot) judge(l *lane, out *schemas.Outcome, now time.Time) {
 		}
 	}
 	if l.mode != open {
+		if out.Failed && s.cfg.Breaker(l.id).Open {
+			s.soil(l) // the next owner has to know, though nothing may wait here
+		}
 		return
 	}
 	switch state := s.cfg.Breaker(l.id); {
@@ -102,7 +105,12 @@ func (s *slot) follow(l *lane, j *job, out *schemas.Outcome, now time.Time) {
 	case schemas.Gone:
 		row := s.row(j, out.Row, made, schemas.StateError, time.Time{})
 		s.settle(j)
-		s.disable(l, j.version, disabledGone, func() { s.deadLetterSettled(j, disabledGone, row) })
+		end := func() { s.deadLetterSettled(j, disabledGone, row) }
+		if l.disabled == j.version { // another answer to this version did it
+			end()
+			return
+		}
+		s.disable(l, j.version, disabledGone, end)
 	case schemas.Rejected:
 		if out.Row.No <= j.d.Attempts {
 			made = 0 // nothing was sent
@@ -183,7 +191,7 @@ func (s *slot) writeRow(j *job, row schemas.Attempt) {
 		s.fail(err)
 		return
 	}
-	s.publish(j.takeNews(), func() {
+	s.publishNews(j, func() {
 		s.append(rec, func(int64) {
 			j.lane.settling--
 			j.state = finished
@@ -208,7 +216,7 @@ func (s *slot) retryInPlace(l *lane, j *job, row schemas.Attempt, made int, due 
 	j.state = settling
 	l.settling++
 	s.remember(full, true)
-	s.publish(j.takeNews(), func() {
+	s.publishNews(j, func() {
 		s.append(rec, func(int64) {
 			l.settling--
 			j.d.Attempts, j.d.Due = made, due

@@ -47,6 +47,7 @@ type LaneRow struct {
 	FailSince  int64        `json:"fail_since,omitempty"` // every attempt since then has failed,
 	FailCount  int          `json:"fail_count,omitempty"` // and so many there were at least
 	Breaker    BreakerState `json:"breaker,omitzero"`
+	Told       int64        `json:"told,omitempty"` // since when the breaker is open, once an event that says so was written; none since that it closed
 }
 
 // Checkpoint says that every record of park up to and including Park is
