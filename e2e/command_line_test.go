@@ -241,6 +241,12 @@ func TestTailWithoutClickHouse(t *testing.T) {
 	if code, out, errs := s.cli(env, "", "test", hook); code != 0 || !strings.Contains(out, "outcome   success: 200") {
 		t.Errorf("%d %s%s", code, out, errs)
 	}
+	for _, route := range []string{"GET /v1/deliveries", "GET /v1/webhooks/" + hook + "/logs", "POST /v1/deliveries/dlv_1/retry", "GET /v1/events", "GET /v1/breakers", "GET /v1/audit"} {
+		method, path, _ := strings.Cut(route, " ")
+		if a := s.ask(method, path, nil, nil); a.status != http.StatusNotImplemented || !strings.Contains(string(a.body), "no_clickhouse") || !strings.Contains(string(a.body), "runs without ClickHouse") {
+			t.Errorf("%s: %d %s", route, a.status, a.body)
+		}
+	}
 	s.call(http.MethodPost, "/v1/tenants", map[string]any{"id": "other"}, http.StatusCreated, nil)
 	s.call(http.MethodPost, "/v1/tenants/other/keys", map[string]any{}, http.StatusCreated, &key)
 	if code, _, errs := s.cli([]string{"HOOKSTREAM_API_KEY=" + key.Key}, "", "tail", "--webhook", hook); code != 1 || !strings.Contains(errs, "404 not_found") {

@@ -163,7 +163,7 @@ func pptCalls(t *testing.T, s *stack) {
 
 // kycKeys: a key by header or query; bursts and the way to more of them.
 func kycKeys(t *testing.T, s *stack) {
-	_, key := s.tenantKey("kyc", "smartkyc", nil)
+	keyID, key := s.tenantKey("kyc", "smartkyc", nil)
 	var raised struct{ Key string }
 	s.call(http.MethodPost, "/v1/tenants/kyc/keys", map[string]any{"rate_limit": 600}, http.StatusCreated, &raised)
 	ask := func(query string, header map[string]string) answer {
@@ -213,6 +213,10 @@ func kycKeys(t *testing.T, s *stack) {
 	}
 	if a := ask("", map[string]string{"X-API-Key": key}); a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" || !strings.Contains(string(a.body), "contact support") {
 		t.Errorf("the 201st: %d %v %s", a.status, a.header, a.body)
+	}
+	s.call(http.MethodPatch, "/v1/tenants/kyc/keys/"+keyID, map[string]any{"rate_limit": 600}, http.StatusOK, nil)
+	if a := ask("", map[string]string{"X-API-Key": key}); a.status != http.StatusOK {
+		t.Errorf("the same key with a raised limit: %d %s", a.status, a.body)
 	}
 	if got := burst(raised.Key, 400); got[http.StatusOK] != 400 {
 		t.Errorf("400 at once with a raised limit: %v", got)

@@ -268,14 +268,23 @@ func TestVerificationChallenge(t *testing.T) {
 	})
 }
 
-// TestKidSmartRetries: three retries after 1, 2 and 4 seconds, each signed anew
+// TestKidSmartRetries: publishing returns though the receiver has not answered;
+// three retries after 1, 2 and 4 seconds, each signed anew
 // over the same bytes, then a dead letter.
 func TestKidSmartRetries(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	r := newSink(t, func(w http.ResponseWriter, _ *http.Request, _ int) { w.WriteHeader(http.StatusInternalServerError) })
+	published := make(chan struct{}) // closed once publishing has returned
+	r := newSink(t, func(w http.ResponseWriter, req *http.Request, _ int) {
+		select {
+		case <-published:
+		case <-req.Context().Done():
+		}
+		w.WriteHeader(http.StatusInternalServerError)
+	})
 	id, secret := s.webhook(map[string]any{"url": r.URL + "/webhook", "events": []string{"fluency"}, "profile": "kidsmart"})
 	s.publish(`{"id":"assessed","type":"fluency","data":{ "assessment_id" : "as_1", "score" : 25.0 }}`)
+	close(published)
 	s.wantSQL("SELECT state, attempts, response_code, error_kind FROM hookstream.deliveries WHERE event_id = 'assessed'", "error\t4\t500\thttp_5xx")
 	got := r.requests("/webhook")
 	if len(got) != 4 {

@@ -215,7 +215,7 @@ func TestReceiveFailedEnqueue(t *testing.T) {
 		for range 3 {
 			x.want("while Kafka is away", x.post("/in/"+form, body, aiinterview(body)), 500, words["failed"])
 		}
-		if line := x.log.last("level=ERROR", "verdict=failed", "no broker", "session_id=ses_1"); line == "" {
+		if line := x.log.last("level=ERROR", "verdict=failed", "no broker", "event=interview.completed", "session_id=ses_1"); line == "" {
 			t.Errorf("the cause is not in the log:\n%s", x.log)
 		}
 		mu.Lock()

@@ -15,7 +15,7 @@ import (
 func requirementCounts() []int { return []int{54, 57, 74, 71, 77} }
 
 // TestRequirements wants every number once, in order, with tests that exist or
-// the words "not yet".
+// the words "not yet" and the reason.
 func TestRequirements(t *testing.T) {
 	var wanted []string
 	for product, n := range requirementCounts() {
@@ -48,14 +48,17 @@ func TestRequirements(t *testing.T) {
 			next++
 		}
 		seen[id] = true
-		if m[3] == "not yet" {
+		if why, missing := strings.CutPrefix(m[3], "not yet"); missing {
+			if reason, ok := strings.CutPrefix(why, ": "); !ok || strings.TrimSpace(reason) == "" {
+				t.Errorf("line %d: %s is not yet shown, and the row does not say why; write not yet: the reason", number, id)
+			}
 			continue
 		}
 		shown++
 		for name := range strings.SplitSeq(m[3], ", ") {
 			bare := strings.Trim(name, "`")
 			if top, _, _ := strings.Cut(bare, "/"); !tests[top] || bare == name {
-				t.Errorf("line %d: %s is shown by %s, and no such test exists; write `TestName`, or not yet", number, id, name)
+				t.Errorf("line %d: %s is shown by %s, and no such test exists; write `TestName`, or not yet: the reason", number, id, name)
 			}
 		}
 	}

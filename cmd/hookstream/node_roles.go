@@ -146,6 +146,8 @@ func (n *node) routes() ([]api.Route, error) {
 	}
 	if n.store != nil {
 		routes = append(routes, n.store.Routes(analytics.RoutesConfig{Owner: n.registry.Owner, Payload: n.payload, Publish: n.publish, AsOf: n.asOf, Log: n.log})...)
+	} else {
+		routes = append(routes, analytics.AbsentRoutes()...)
 	}
 	return n.registry.TakeUIDs(routes), nil
 }

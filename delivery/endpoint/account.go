@@ -265,7 +265,7 @@ func (r *Registry) Keys(id string) (api.Page[KeyView], error) {
 	}
 	var data []KeyView
 	for _, k := range row.Keys {
-		data = append(data, KeyView{ID: k.ID, Name: k.Name, Key: keyPrefix + "…" + k.Hint, RateLimit: k.RateLimit, CreatedAt: k.CreatedAt})
+		data = append(data, viewOf(k))
 	}
 	return api.NewPage(data, "", time.Now()), nil
 }

@@ -60,6 +60,7 @@ func TestAuditNamesFieldsNeverValues(t *testing.T) {
 	step("root", "key.create", "other", first.str("id"), "secrets, revealed, keys", first)
 	rotated := l.call(rootKey, "POST", "/v1/tenants/other/rotate", "").is(200)
 	step("root", "tenant.rotate", "other", rotated.str("id"), "secrets, keys", rotated)
+	step("root", "key.update", "other", first.str("id"), "keys", l.call(rootKey, "PATCH", "/v1/tenants/other/keys/"+first.str("id"), `{"name":"planted 3","rate_limit":7000}`).is(200))
 	step("root", "key.delete", "other", first.str("id"), "keys", l.call(rootKey, "DELETE", "/v1/tenants/other/keys/"+first.str("id"), "").is(204))
 	step("root", "tenant.delete", "other", "other", "", l.call(rootKey, "DELETE", "/v1/tenants/other", "").is(204))
 

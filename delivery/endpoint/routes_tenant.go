@@ -25,6 +25,8 @@ func (r *Registry) tenantRoutes() []api.Route {
 			Doc: api.Doc{Summary: "Make an API key", Tag: tag, Request: KeyDraft{}, Response: KeyMade{}, Status: http.StatusCreated}},
 		{Method: http.MethodGet, Pattern: "/v1/tenants/{id}/keys", Auth: api.Root, Handle: r.handleKeys,
 			Doc: api.Doc{Summary: "List API keys, masked", Tag: tag, Response: api.Page[KeyView]{}}},
+		{Method: http.MethodPatch, Pattern: "/v1/tenants/{id}/keys/{key}", Auth: api.Root, Handle: r.handlePatchKey,
+			Doc: api.Doc{Summary: "Change an API key's name or rate limit", Tag: tag, Request: KeyPatch{}, Response: KeyView{}}},
 		{Method: http.MethodDelete, Pattern: "/v1/tenants/{id}/keys/{key}", Auth: api.Root, Handle: r.handleDeleteKey,
 			Doc: api.Doc{Summary: "Delete an API key", Tag: tag, Status: http.StatusNoContent}},
 		{Method: http.MethodPost, Pattern: "/v1/tenants/{id}/rotate", Auth: api.Root, Handle: r.handleRotateTenant,
@@ -100,6 +102,18 @@ func (r *Registry) handleKeys(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	return api.WriteJSON(w, http.StatusOK, page)
+}
+
+func (r *Registry) handlePatchKey(w http.ResponseWriter, req *http.Request) error {
+	var patch KeyPatch
+	if err := api.ReadJSON(req, &patch); err != nil {
+		return err
+	}
+	v, err := r.PatchKey(req.Context(), by(req), req.PathValue("id"), req.PathValue("key"), patch)
+	if err != nil {
+		return err
+	}
+	return api.WriteJSON(w, http.StatusOK, v)
 }
 
 func (r *Registry) handleDeleteKey(w http.ResponseWriter, req *http.Request) error {

@@ -392,3 +392,39 @@ func TestUnreachableLogIs503(t *testing.T) {
 		t.Error(r.text)
 	}
 }
+
+// TestKeysLimitIsRaisedInPlace: the operator changes a key that is in use; its
+// text stays, and its very next request is under the new limit.
+func TestKeysLimitIsRaisedInPlace(t *testing.T) {
+	l := newLoop(t, nil)
+	other, _ := l.tenantKey("acme", "standard")
+	made := l.call(rootKey, "POST", "/v1/tenants/acme/keys", `{"name":"app","rate_limit":1}`).is(201)
+	key, path := made.str("key"), "/v1/tenants/acme/keys/"+made.str("id")
+	pass := func() (n int) {
+		for n <= 30 && l.call(key, "GET", "/v1/webhooks", "").status == 200 {
+			n++
+		}
+		return n
+	}
+	if n := pass(); n != 2 {
+		t.Errorf("%d requests pass at 1 a minute", n)
+	}
+	l.call(other, "PATCH", path, `{"rate_limit":10}`).is(403)
+	l.call(rootKey, "PATCH", path, `{"rate_limit":0.5}`).problem(422, "rate_limit")
+	l.call(rootKey, "PATCH", path, `{"name":"a\nb"}`).problem(422, "name")
+	l.call(rootKey, "PATCH", "/v1/tenants/acme/keys/key_nobody", `{}`).is(404)
+	l.call(rootKey, "PATCH", "/v1/tenants/nobody/keys/"+made.str("id"), `{}`).is(404)
+	raised := l.call(rootKey, "PATCH", path, `{"rate_limit":10}`).is(200)
+	if raised.body["rate_limit"] != 10.0 || raised.str("name") != "app" || strings.Contains(raised.text, key) {
+		t.Errorf("%s", raised.text)
+	}
+	if n := pass(); n < 18 || n > 20 {
+		t.Errorf("%d requests pass at 10 a minute after the 2 before", n)
+	}
+	if named := l.call(rootKey, "PATCH", path, `{"name":"new","rate_limit":0}`).is(200); named.body["rate_limit"] != nil || named.str("name") != "new" {
+		t.Errorf("%s", named.text)
+	}
+	if p, ok := l.registry.Authenticate(key); !ok || p.Rate != 0 || p.Tenant != "acme" {
+		t.Errorf("%+v %v", p, ok)
+	}
+}

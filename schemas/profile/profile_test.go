@@ -137,6 +137,14 @@ func TestBodyOfEachProfile(t *testing.T) {
 		if err != nil || string(got) != c.want {
 			t.Errorf("%s %s: %v\n got %s\nwant %s", c.profile.Name(), c.data, err, got, c.want)
 		}
+		if d.EventTime.IsZero() {
+			continue
+		}
+		// Every attempt, at every endpoint, has the same body: its id, its time.
+		d.ID, d.EndpointID, d.Attempts, d.CreatedAt = "dlv_another", "wh_another", 3, d.CreatedAt.Add(time.Hour)
+		if got, err := c.profile.Body(d); err != nil || string(got) != c.want {
+			t.Errorf("%s %s at another endpoint: %v\n got %s\nwant %s", c.profile.Name(), c.data, err, got, c.want)
+		}
 	}
 }
 
