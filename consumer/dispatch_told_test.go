@@ -211,3 +211,20 @@ func TestTwoGoneAnswersDisableOnce(t *testing.T) {
 		t.Errorf("%d events, %d status rows, %d notices", len(news), len(w.status), notices.Load())
 	}
 }
+
+// TestATestHaltsNothing: an owner who tries out an ordered webhook that fails
+// does not keep its events waiting.
+func TestATestHaltsNothing(t *testing.T) {
+	w := newWorld(t)
+	w.endpoint("wh_a", Lane{Ordered: true, Halt: true}, func(_ context.Context, d *schemas.Delivery, _ int) schemas.Outcome {
+		if d.Kind == schemas.KindTest {
+			return verdict(schemas.Exhausted)
+		}
+		return ok(d)
+	})
+	p := w.start(nil)
+	w.sendAs("wh_a", schemas.KindTest, "a.b", "test")
+	w.sendAs("wh_a", schemas.KindEvent, "a.b", "event")
+	w.until("both", func() bool { return len(w.terminal("wh_a")) == 2 })
+	p.stop()
+}

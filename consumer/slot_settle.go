@@ -98,7 +98,7 @@ func (s *slot) follow(l *lane, j *job, out *schemas.Outcome, now time.Time) {
 			s.deadLetter(j, schemas.ReasonDisabled, s.row(j, out.Row, 0, schemas.StateError, time.Time{}))
 			return
 		}
-		if l.halted = l.info.Ordered && l.info.Halt && j.d.Kind != schemas.KindNotice; l.halted {
+		if l.halted = l.info.Ordered && l.info.Halt && j.d.Kind != schemas.KindNotice && j.d.Kind != schemas.KindTest; l.halted {
 			s.soil(l)
 		}
 		s.deadLetter(j, "exhausted", s.row(j, out.Row, made, schemas.StateError, time.Time{}))
