@@ -27,6 +27,9 @@ type LiveConfig struct {
 	// WebhookID is the id of a webhook in any form that clients may use; nil:
 	// ids only.
 	WebhookID func(by api.Principal, tenant, id string) (string, error)
+	// Known reports whether a key that began to watch is a key still; it is asked
+	// every Heartbeat. nil: a watcher stays until it goes.
+	Known     func(by api.Principal) bool
 	Watchers  int           // at most so many at a time
 	Buffer    int           // rows that wait for one watcher; those beyond it are lost to it
 	Heartbeat time.Duration // a comment when nothing else was written for so long

@@ -49,6 +49,9 @@ func (l *Live) serve(w http.ResponseWriter, r *http.Request) error {
 func (l *Live) pump(r *http.Request, me *watcher, s *stream) {
 	beat := time.NewTicker(l.cfg.Heartbeat)
 	defer beat.Stop()
+	check := time.NewTicker(l.cfg.Heartbeat) // of its own: rows put the beat off
+	defer check.Stop()
+	by := api.PrincipalOf(r.Context())
 	settled := me.settled
 	for {
 		var err error
@@ -63,6 +66,14 @@ func (l *Live) pump(r *http.Request, me *watcher, s *stream) {
 			err = s.event("listening", []byte("{}"))
 		case row := <-me.rows:
 			err = s.rows(me, row)
+		case <-check.C:
+			if l.cfg.Known == nil || by.Root || l.cfg.Known(by) {
+				continue
+			}
+			if s.event("end", []byte(`{"reason":"key"}`)) == nil {
+				_ = s.flush()
+			}
+			return
 		case <-beat.C:
 			err = s.comment("heartbeat")
 		}

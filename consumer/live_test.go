@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -338,5 +339,27 @@ func TestLiveConfigIsChecked(t *testing.T) {
 		if _, err := NewLive(c); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestLiveEndsWithItsKey: a key that is deleted sees nothing more, though rows
+// keep the stream busy; others watch on.
+func TestLiveEndsWithItsKey(t *testing.T) {
+	var deleted atomic.Bool
+	r := newLiveRig(t, func(c *LiveConfig) {
+		c.Heartbeat = 50 * time.Millisecond
+		c.Known = func(by api.Principal) bool { return by.KeyID != "acme" || !deleted.Load() }
+	})
+	acme, root := r.watch("acme", ""), r.watch("root-key-of-test", "")
+	r.attempt("acme", "wh_a", "d1", "a.b", schemas.StateSuccess, "")
+	acme.row()
+	root.row()
+	deleted.Store(true)
+	if name, data := acme.next(); name != "end" || data != `{"reason":"key"}` {
+		t.Errorf("%s %s", name, data)
+	}
+	r.attempt("acme", "wh_a", "d2", "a.b", schemas.StateSuccess, "")
+	if row := root.row(); row.ID != "d2" {
+		t.Errorf("%+v", row)
 	}
 }

@@ -3,6 +3,7 @@ package main
 // The live view of attempts: part of a node's API.
 
 import (
+	"github.com/hookstream/hookstream/api"
 	"github.com/hookstream/hookstream/consumer"
 )
 
@@ -14,5 +15,9 @@ func (n *node) newLive() (*consumer.Live, error) {
 	c := consumer.DefaultLiveConfig()
 	c.Options, c.Topology, c.Owner, c.Log = n.options, n.topology, n.registry.Owner, n.log
 	c.WebhookID = n.registry.WebhookID
+	c.Known = func(by api.Principal) bool {
+		_, _, ok := n.sessionKey(by.Tenant, by.KeyID)
+		return ok
+	}
 	return consumer.NewLive(c)
 }
