@@ -5,13 +5,11 @@ package main
 
 import (
 	"context"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/hookstream/hookstream/api"
+	"github.com/hookstream/hookstream/delivery/endpoint"
 	"github.com/hookstream/hookstream/products/smartcv"
 )
 
@@ -50,15 +48,18 @@ func (n *node) logsAsOf(ctx context.Context) (time.Time, error) {
 // master keys, so every node with the same ones takes them, and a master key
 // that was put behind a newer one ends no session.
 func (n *node) sessions() (*api.SessionConfig, error) {
-	c := &api.SessionConfig{Known: n.sessionKey, Life: api.DefaultSessionLife, Secure: n.cfg.SecureCookies}
-	for text := range strings.SplitSeq(n.cfg.MasterKey, ",") {
-		secret, err := hkdf.Key(sha256.New, []byte(strings.TrimSpace(text)), nil, "hookstream session cookies", sha256.Size)
-		if err != nil {
-			return nil, fmt.Errorf("deriving the key of sessions: %w", err)
-		}
-		c.Secrets = append(c.Secrets, secret)
+	if n.cfg.MasterKey == "" {
+		return nil, nil // none of this process's roles serves the API
 	}
-	return c, nil
+	keyring, err := endpoint.ParseKeyring(n.cfg.MasterKey)
+	if err != nil {
+		return nil, fmt.Errorf("reading the master key: %w", err)
+	}
+	secrets, err := keyring.Derive("hookstream session cookies")
+	if err != nil {
+		return nil, err
+	}
+	return &api.SessionConfig{Secrets: secrets, Known: n.sessionKey, Life: api.DefaultSessionLife, Secure: n.cfg.SecureCookies}, nil
 }
 
 // sessionKey finds the key that a session was made with. What its tenant's list

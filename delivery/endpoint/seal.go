@@ -5,6 +5,7 @@ package endpoint
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -34,6 +35,7 @@ type Keyring struct{ keys []masterKey }
 
 type masterKey struct {
 	id   string
+	raw  []byte
 	aead cipher.AEAD
 }
 
@@ -64,7 +66,7 @@ func ParseKeyring(text string) (*Keyring, error) {
 		if ring.Has(id) {
 			return nil, fmt.Errorf("master key %d is there twice; list each key once", i+1)
 		}
-		ring.keys = append(ring.keys, masterKey{id: id, aead: aead})
+		ring.keys = append(ring.keys, masterKey{id: id, raw: raw, aead: aead})
 	}
 	return ring, nil
 }
@@ -96,6 +98,20 @@ func (k *Keyring) Has(id string) bool {
 		}
 	}
 	return false
+}
+
+// Derive makes a key for another purpose from each master key, in their order:
+// the same ones wherever the master keys are the same, however they are written.
+func (k *Keyring) Derive(purpose string) ([][]byte, error) {
+	derived := make([][]byte, 0, len(k.keys))
+	for _, key := range k.keys {
+		b, err := hkdf.Key(sha256.New, key.raw, nil, purpose, sha256.Size)
+		if err != nil {
+			return nil, fmt.Errorf("deriving a key for %s: %w", purpose, err)
+		}
+		derived = append(derived, b)
+	}
+	return derived, nil
 }
 
 // seal puts plain into a box that opens only for the same row and purpose.
