@@ -27,25 +27,35 @@ type gatherer struct {
 // bunch is one batch.
 type bunch struct {
 	items []*handlerItem
-	full  chan struct{} // closed with the last event that fits
+	full  chan struct{} // closed when nothing more is waited for
+	fill  func()        // closes it
 	done  chan struct{} // closed once all are settled
 }
 
-// take puts an event into the open batch and waits until it is settled.
+func newBunch() *bunch {
+	b := &bunch{full: make(chan struct{}), done: make(chan struct{})}
+	b.fill = sync.OnceFunc(func() { close(b.full) })
+	return b
+}
+
+// take puts an event into the open batch and waits until it is settled. When
+// its partition goes meanwhile, the batch runs without it: whoever takes the
+// partition over would have to wait for the batch otherwise.
 func (g *gatherer) take(it *handlerItem) {
 	g.mu.Lock()
 	b := g.open
 	if b == nil {
-		b = &bunch{full: make(chan struct{}), done: make(chan struct{})}
+		b = newBunch()
 		g.open = b
 		g.h.work.Go(func() { g.run(b) })
 	}
 	b.items = append(b.items, it)
 	if len(b.items) == g.size {
-		close(b.full)
+		b.fill()
 		g.open = nil
 	}
 	g.mu.Unlock()
+	defer context.AfterFunc(it.part.stop, b.fill)()
 	<-b.done
 }
 
