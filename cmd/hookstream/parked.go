@@ -63,9 +63,13 @@ func runParked(ctx context.Context, inv Invocation) error {
 }
 
 // pick takes the events with the ids, all that there are of each: an event may
-// be parked by several groups.
+// be parked by several groups. An id that is given twice counts once, or its
+// event would be handled twice.
 func pick(parked []inbound.Parked, ids []string) (out []inbound.Parked, err error) {
-	for _, id := range ids {
+	for i, id := range ids {
+		if slices.Contains(ids[:i], id) {
+			continue
+		}
 		had := len(out)
 		for _, p := range parked {
 			if p.ID == id && id != "" {

@@ -46,7 +46,7 @@ func TestParkedWebhooksAreListedShownAndRequeued(t *testing.T) {
 	if out := line(exitFailed, "retry", "in_3"); !strings.Contains(out, `no webhook "in_3" is parked`) {
 		t.Errorf("an unknown id gives\n%s", out)
 	}
-	if out := line(exitOK, "retry", "in_1"); !strings.Contains(out, "1 webhooks are") {
+	if out := line(exitOK, "retry", "in_1", "in_1"); !strings.Contains(out, "1 webhooks are") {
 		t.Errorf("a retry says\n%s", out)
 	}
 	if out := line(exitOK); strings.Contains(out, "in_1") || !strings.Contains(out, "in_2") {
