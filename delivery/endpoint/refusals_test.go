@@ -1,14 +1,19 @@
 package endpoint_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hookstream/hookstream/api"
+	"github.com/hookstream/hookstream/delivery/endpoint"
 	"github.com/hookstream/hookstream/schemas"
+	"github.com/hookstream/hookstream/schemas/profile"
 )
 
 // TestCallbackURLIsCheckedLikeAWebhooks: a callback URL that a webhook could not
@@ -155,11 +160,13 @@ func TestEventForAnUnknownWebhook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for named, known := range map[string]bool{id: true, "webhook_" + strings.TrimPrefix(id, "wh_"): true, foreign: false, "uid:theirs": false, "wh_nope": false, "wh_elsewhere": true, "": true} {
+	l.records = append(l.records, rec) // not applied here yet
+	for _, c := range []struct {
+		named string
+		known bool
+	}{{"wh_elsewhere", true}, {id, true}, {"webhook_" + strings.TrimPrefix(id, "wh_"), true}, {foreign, false}, {"uid:theirs", false}, {"wh_nope", false}, {"", true}} {
+		named, known := c.named, c.known
 		ev := schemas.Event{ID: "e", Type: "a", Tenant: "acme", Kind: schemas.KindEvent, EndpointID: named, Data: []byte(`{}`)}
-		if named == "wh_elsewhere" {
-			l.records = append(l.records, rec)
-		}
 		problem := problemOf(t, l.registry.Check(t.Context(), &ev))
 		if (problem == nil) != known || problem != nil && (problem.Status != 422 || problem.Field != "endpoint_id") {
 			t.Errorf("%s: %v", named, problem)
@@ -190,4 +197,35 @@ func TestFilterByUID(t *testing.T) {
 	if p := problemOf(t, handle(nil, req.WithContext(api.WithPrincipal(req.Context(), api.Principal{Tenant: "acme"})))); p == nil || p.Status != 404 {
 		t.Error(p)
 	}
+}
+
+// TestManyUnknownWebhooksCatchUpSeldom: a batch that names nothing but unknown
+// webhooks does not ask Kafka once for each of them.
+func TestManyUnknownWebhooksCatchUpSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		barriers := 0
+		set, err := profile.Builtin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := &loop{t: t, topology: schemas.DevTopology()}
+		c := l.config(set)
+		c.Barrier = func(context.Context) error { barriers++; return nil }
+		r, err := endpoint.NewRegistry(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ev := schemas.Event{ID: "e", Type: "a", Tenant: "acme", Kind: schemas.KindEvent, EndpointID: "wh_nope", Data: []byte(`{}`)}
+		for round := 1; round <= 2; round++ {
+			for range 1000 {
+				if problem := problemOf(t, r.Check(t.Context(), &ev)); problem == nil || problem.Field != "endpoint_id" {
+					t.Fatal(problem)
+				}
+			}
+			if barriers != round {
+				t.Errorf("round %d: %d barriers", round, barriers)
+			}
+			time.Sleep(time.Second)
+		}
+	})
 }

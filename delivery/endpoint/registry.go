@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hookstream/hookstream/schemas"
@@ -82,6 +83,8 @@ type Registry struct {
 	prefixes []string   // of webhook ids on the wire
 	judging  sync.Mutex // one long check of an event's data at a time
 	locks    stripes    // serialise the writes of this node to one row
+
+	caughtUp atomic.Int64 // when an unknown webhook last made it catch up, Unix microseconds
 
 	mu        sync.RWMutex
 	endpoints map[string]*entry
