@@ -12,12 +12,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/hookstream/hookstream/schemas"
 )
 
-// How many refused requests of a process are kept: a second, and at once.
+// How many refused requests of a source are kept by a process: a second, and at
+// once. A source that is flooded takes no other one's place.
 const (
 	quarantineRate  = 5
 	quarantineBurst = 100
@@ -33,18 +32,17 @@ const maxHeader = 256
 type quarantine struct {
 	topology schemas.Topology
 	append   func(ctx context.Context, rec schemas.Record, done func(offset int64, err error))
-	limit    *rate.Limiter
 	dropped  atomic.Uint64
 	log      *slog.Logger
 }
 
 func newQuarantine(t schemas.Topology, append func(context.Context, schemas.Record, func(int64, error)), log *slog.Logger) *quarantine {
-	return &quarantine{topology: t, append: append, limit: rate.NewLimiter(quarantineRate, quarantineBurst), log: log}
+	return &quarantine{topology: t, append: append, log: log}
 }
 
 // keep writes a request that was answered with a refusal. It waits for no ack.
 func (q *quarantine) keep(x *exchange) {
-	if !q.limit.Allow() {
+	if !x.gate.kept.Allow() {
 		q.dropped.Add(1)
 		return
 	}

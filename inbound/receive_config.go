@@ -88,6 +88,7 @@ type gate struct {
 	answers profile.Answers
 	secrets [][]byte
 	limiter *rate.Limiter // nil: no limit
+	kept    *rate.Limiter // of refused requests in quarantine
 }
 
 // open looks a source's profile and secrets up. The error is one line and
@@ -97,7 +98,7 @@ func (s Source) open(c *ReceiverConfig) (*gate, error) {
 	if !ok {
 		return nil, fmt.Errorf("source %s has the profile %q, which is unknown; the profiles are %s", s.Name, s.Profile, strings.Join(c.Profiles.Names(), ", "))
 	}
-	g := &gate{Source: s, profile: p}
+	g := &gate{Source: s, profile: p, kept: rate.NewLimiter(quarantineRate, quarantineBurst)}
 	if g.Tenant == "" {
 		g.Tenant = schemas.DefaultTenant
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -179,7 +180,7 @@ func TestReceiveRateLimit(t *testing.T) {
 // TestReceiveQuarantine: refused requests are kept, cut short and without what
 // could be used again, and only so many of them.
 func TestReceiveQuarantine(t *testing.T) {
-	x := receive(t, kafkatest.Start(t), nil, "kids=kidsmart,secret-env=SECRET,path=/webhook")
+	x := receive(t, kafkatest.Start(t), nil, "kids=kidsmart,secret-env=SECRET,path=/webhook", "others=smartcv,secret-env=SECRET")
 	body := `{"type":"fluency","assessment_id":"as_1","note":"` + strings.Repeat("é", 5000) + `"}`
 	h := kidsmart(body, ts(-time.Hour))
 	h["Authorization"], h["Cookie"], h["X-Api-Key"], h["X-Request-Id"] = "Bearer hunter2", "session=hunter2", "hunter2", "r-1"
@@ -208,6 +209,10 @@ func TestReceiveQuarantine(t *testing.T) {
 	if x.r.quarantine.dropped.Load() == 0 {
 		t.Error("every refused request is quarantined, however many come")
 	}
+	x.post("/in/others", "unsigned", nil)
+	eventually(t, "the request to a source that was not flooded is quarantined too", func() bool {
+		return slices.ContainsFunc(landed(t, x.cluster, x.cluster.Topology.QuarantineTopic()), func(r schemas.Record) bool { return string(r.Key) == "others" })
+	})
 	x.post("/webhook", "\xff\xfe", h)
 	if q.SetBody([]byte("\xff\xfe")); q.Base64 != "//4=" || q.Body != "" {
 		t.Errorf("a body that is no text became %+v", q)
