@@ -435,3 +435,23 @@ func TestLateResultsLeaveAnOpenBreakerOpen(t *testing.T) {
 		}
 	})
 }
+
+// TestAForgottenEndpointHasNoBreaker: results that come after the endpoint was
+// enabled afresh, or went to another owner, open nothing here.
+func TestAForgottenEndpointHasNoBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "http://127.0.0.1:1")
+		h.target.RateLimit = 1000 // its gate is there before any failure
+		var late []*token
+		for range 20 {
+			late = append(late, h.Admit("wh_1", schemas.KindEvent, time.Now()).Token.(*token))
+		}
+		h.Forget("wh_1")
+		for i, tok := range late {
+			h.settle(tok, failed, fmt.Sprint(i), "timeout", time.Time{})
+		}
+		if got := h.states(); got != "" || h.Breaker("wh_1").Open {
+			t.Errorf("told %q, %+v", got, h.Breaker("wh_1"))
+		}
+	})
+}

@@ -118,6 +118,10 @@ func (c *Courier) settle(t *token, r result, deliveryID, reason string, hold tim
 	}
 	g := t.gate
 	g.mu.Lock()
+	if g.gone {
+		g.mu.Unlock()
+		return
+	}
 	if hold.After(g.hold) {
 		g.hold = hold
 	}
@@ -215,8 +219,8 @@ func (c *Courier) Forget(endpointID string) {
 	if g.breaker != nil && g.breaker.state != gobreaker.StateClosed {
 		c.metrics.open.Dec()
 	}
-	// A late report must not count again on a gate that nobody finds.
+	g.gone = true
 	if g.breaker != nil {
-		g.breaker.changed = func(breakerChange) {}
+		g.breaker.changed = func(breakerChange) {} // an Admit may have found it just before
 	}
 }

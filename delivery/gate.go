@@ -25,6 +25,7 @@ type gate struct {
 	limiter *rate.Limiter
 	breaker *breaker // nil until the first failure
 	changes []schemas.Notice
+	gone    bool // forgotten: what still comes in counts for nothing
 }
 
 // admit takes the endpoint's state under its lock. A refusal costs nothing.
