@@ -39,7 +39,9 @@ func runProduce(ctx context.Context, inv Invocation) error {
 		return fmt.Errorf("asking for topic %s at %s: %w", topology.EventsTopic(), strings.Join(inv.Config.Brokers, ","), err)
 	}
 	bar := &progress{w: inv.Stderr, total: total, live: isTerminal(inv.Stderr)}
+	stop := bar.watch(ctx, strings.Join(inv.Config.Brokers, ","))
 	report, err := producer.Feed(ctx, input, producer.FeedConfig{Publish: publisher.PublishBatch, Progress: bar.show})
+	stop()
 	bar.end(report)
 	for _, e := range report.Errors {
 		fmt.Fprintf(inv.Stderr, "line %d: %v\n", e.Line, e.Err)
@@ -85,16 +87,55 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// progress draws one line that is written over.
+// silence is how long nothing may be acked before a person is told.
+const silence = 10 * time.Second
+
+// progress draws one line that is written over, and says when nothing moves.
 type progress struct {
 	w     io.Writer
 	total int64 // bytes; 0: unknown
 	live  bool
 	start time.Time
 	drawn time.Time
+
+	moved chan struct{} // something was acked; room for one
+}
+
+// watch says once per silence that the brokers do not answer: what is not acked
+// is tried for as long as the command runs. The function that it returns ends it
+// and waits until it has ended.
+func (p *progress) watch(ctx context.Context, brokers string) (stop func()) {
+	p.moved = make(chan struct{}, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		told := false
+		timer := time.NewTimer(silence)
+		defer timer.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-p.moved:
+				told = false
+				timer.Reset(silence)
+			case <-timer.C:
+				if !told {
+					told = true
+					fmt.Fprintf(p.w, "no answer from %s for %s; trying on, Ctrl-C gives up\n", brokers, silence)
+				}
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
 }
 
 func (p *progress) show(r producer.FeedReport) {
+	select {
+	case p.moved <- struct{}{}:
+	default:
+	}
 	now := time.Now()
 	if p.start.IsZero() {
 		p.start = now
