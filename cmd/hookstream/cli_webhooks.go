@@ -82,7 +82,7 @@ func webhookVerb(name, short, method, route string) verb {
 }
 
 func webhookDeleteVerb() verb {
-	return verb{name: "delete", args: "WEBHOOK…", min: 1, max: -1, short: "delete webhooks; what waits for them is skipped", run: func(ctx context.Context, e *errand) error {
+	return verb{name: "delete", args: "WEBHOOK…", min: 1, max: -1, short: "delete webhooks; what waits for them is skipped when its time comes", run: func(ctx context.Context, e *errand) error {
 		for _, id := range e.args {
 			if _, err := e.client().do(ctx, http.MethodDelete, webhookPath(id), nil, nil); err != nil {
 				return fmt.Errorf("deleting %s: %w", id, err)
