@@ -57,3 +57,17 @@ func TestTrackedFilesNameNoMachine(t *testing.T) {
 		}
 	}
 }
+
+// What a merge left undone breaks a file that no compiler reads.
+func TestTrackedFilesHoldNoRemainsOfMerges(t *testing.T) {
+	ours, between, theirs := strings.Repeat("<", 7)+" ", strings.Repeat("=", 7), strings.Repeat(">", 7)+" "
+	for _, name := range trackedFiles(t) {
+		number := 0
+		for line := range strings.SplitSeq(readFile(t, name), "\n") {
+			number++
+			if line == between || strings.HasPrefix(line, ours) || strings.HasPrefix(line, theirs) {
+				t.Errorf("%s:%d has the remains of a merge: %s", name, number, line)
+			}
+		}
+	}
+}
