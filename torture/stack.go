@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -277,6 +276,3 @@ func (s *stack) close() {
 		s.toxi.close()
 	}
 }
-
-// host is the host:port of a URL.
-func host(url string) string { return strings.TrimPrefix(url, "http://") }
