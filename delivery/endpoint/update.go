@@ -39,7 +39,7 @@ func (r *Registry) Update(ctx context.Context, by api.Principal, id, ifMatch str
 		url := row.URL
 		patch.apply(row)
 		if patch.Name != nil {
-			if err := r.checkNamed(row, p); err != nil {
+			if err := r.checkNamed(by, row, p); err != nil {
 				return err
 			}
 		}
