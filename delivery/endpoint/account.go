@@ -47,13 +47,14 @@ type TenantView struct {
 type KeyDraft struct {
 	Name      string  `json:"name,omitempty"`
 	RateLimit float64 `json:"rate_limit,omitempty" doc:"requests per minute, bursts are twice that; absent: the default"`
+	Key       string  `json:"key,omitempty" doc:"a key that the tenant has already, 16 to 256 characters; absent: one is made"`
 }
 
 // KeyMade is the answer that shows a new key, and the tenant's API Secret with
 // its first one. Neither is ever shown again.
 type KeyMade struct {
 	ID     string `json:"id"`
-	Key    string `json:"key"`
+	Key    string `json:"key,omitempty" doc:"unless it was brought along"`
 	Secret string `json:"secret,omitempty" doc:"the tenant's API Secret, with its first key or when it was rotated"`
 }
 
@@ -204,6 +205,9 @@ func (r *Registry) AddKey(ctx context.Context, by api.Principal, id string, draf
 		return KeyMade{}, err
 	}
 	return r.editTenant(ctx, by, id, "key.create", func(row *schemas.Tenant) (KeyMade, error) {
+		if _, taken := r.Authenticate(draft.Key); taken {
+			return KeyMade{}, api.Fail(http.StatusConflict, "key_taken", "key", "this key is there already; give another one, or leave it out and one is made")
+		}
 		made, err := addKey(row, draft)
 		if err != nil {
 			return KeyMade{}, err
@@ -300,18 +304,33 @@ func checkKey(draft KeyDraft) error {
 	if draft.RateLimit != 0 && (draft.RateLimit < 1 || draft.RateLimit > api.MaxRate) {
 		return refuse("rate_limit", "is %v; give 1 to %d requests per minute, or leave it out", draft.RateLimit, api.MaxRate)
 	}
+	if draft.Key != "" && (len(draft.Key) < minBrought || len(draft.Key) > maxBrought || strings.Trim(draft.Key, "*") == "" ||
+		strings.ContainsFunc(draft.Key, func(c rune) bool { return c <= ' ' || c > '~' })) {
+		return refuse("key", "give %d to %d printable characters of ASCII without blanks, or leave it out and one is made", minBrought, maxBrought)
+	}
 	return nil
 }
 
-// addKey puts a new key into a row. The row has its hash only: keys have 256
-// random bits, so a fast hash is enough.
+// Length of a key that a tenant brings along, in characters.
+const (
+	minBrought = 16
+	maxBrought = 256
+)
+
+// addKey puts a new key into a row. The row has its hash only: keys that we
+// make have 256 random bits, so a fast hash is enough; one that was brought
+// along is as good as who made it.
 func addKey(row *schemas.Tenant, draft KeyDraft) (KeyMade, error) {
 	if len(row.Keys) >= maxKeys {
 		return KeyMade{}, api.Fail(http.StatusConflict, "too_many_keys", "", "the tenant has %d keys; delete one first", len(row.Keys))
 	}
-	text := keyPrefix + randomID("") + randomID("")
+	text, shown := draft.Key, ""
+	if text == "" {
+		text = keyPrefix + randomID("") + randomID("")
+		shown = text
+	}
 	sum := sha256.Sum256([]byte(text))
 	key := schemas.TenantKey{ID: randomID("key_"), Name: draft.Name, Hash: sum[:], Hint: text[len(text)-4:], RateLimit: draft.RateLimit, CreatedAt: row.UpdatedAt}
 	row.Keys = append(row.Keys, key)
-	return KeyMade{ID: key.ID, Key: text}, nil
+	return KeyMade{ID: key.ID, Key: shown}, nil
 }

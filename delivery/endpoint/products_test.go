@@ -183,6 +183,30 @@ func TestAPISecretBroughtAlong(t *testing.T) {
 	l.call(rootKey, "GET", "/v1/tenants/x", "").is(404)
 }
 
+// TestKeyBroughtAlong: customers go on with the key that they have.
+func TestKeyBroughtAlong(t *testing.T) {
+	l := newLoop(t, nil)
+	l.tenantKey("deck", "ihateppt")
+	l.tenantKey("other", "ihateppt")
+	const key = "ihp_live_4f1a77c2d09b"
+	made := l.call(rootKey, "POST", "/v1/tenants/deck/keys", `{"name":"theirs","key":"`+key+`"}`).is(201)
+	if strings.Contains(made.text, key) {
+		t.Errorf("a key that was brought along is shown: %s", made.text)
+	}
+	if p, ok := l.registry.Authenticate(key); !ok || p.Tenant != "deck" || p.KeyID != made.str("id") || p.Root {
+		t.Errorf("%+v %v", p, ok)
+	}
+	l.call(rootKey, "POST", "/v1/tenants/other/keys", `{"key":"`+key+`"}`).problem(409, "key")
+	for _, bad := range []string{"short", strings.Repeat("k", 257), "with a blank in it", strings.Repeat("*", 20), "ümlaut-in-the-key-1"} {
+		l.call(rootKey, "POST", "/v1/tenants/other/keys", `{"key":"`+bad+`"}`).problem(422, "key")
+	}
+	l.call(rootKey, "DELETE", "/v1/tenants/deck/keys/"+made.str("id"), "").is(204)
+	if _, ok := l.registry.Authenticate(key); ok {
+		t.Error("a deleted key counts")
+	}
+	l.call(rootKey, "POST", "/v1/tenants/other/keys", `{"key":"`+key+`"}`).is(201)
+}
+
 // TestCustomHeadersRefusedAtSave: reserved names of HTTP and of every profile,
 // names that are no tokens, and values that could end the header's line.
 func TestCustomHeadersRefusedAtSave(t *testing.T) {
