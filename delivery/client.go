@@ -6,7 +6,6 @@ package delivery
 import (
 	"crypto/tls"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -17,6 +16,8 @@ import (
 const (
 	maxResponseHeader = 64 << 10 // bytes of status line and headers
 	maxResponseBody   = 64 << 10 // bytes read of a body; what follows is cut off
+	maxHTTP2Frame     = 16 << 10 // bytes; the smallest that HTTP/2 allows
+	maxHTTP2Unread    = 1 << 20  // bytes of all answers on one HTTP/2 connection that wait to be read
 	keepAlivePeriod   = 30 * time.Second
 	pingAfter         = 10 * time.Second // of silence on an HTTP/2 connection
 	pingTimeout       = 5 * time.Second
@@ -33,23 +34,32 @@ func newClients(cfg Config) (clients, error) {
 	if err != nil {
 		return clients{}, fmt.Errorf("making the egress guard: %w", err)
 	}
-	dialer := &net.Dialer{KeepAlive: keepAlivePeriod, Control: guard.Control}
 	transport := func(http2 bool) *http.Transport {
 		protocols := new(http.Protocols)
 		protocols.SetHTTP1(true)
 		protocols.SetHTTP2(http2)
+		config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs}
+		if http2 {
+			config.NextProtos = []string{"h2", "http/1.1"}
+		}
+		dialer := newDialer(guard, cfg.Resolver, config)
 		return &http.Transport{
 			Proxy:               nil, // a proxy of the environment would connect in our name, past the guard
-			DialContext:         dialer.DialContext,
-			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
+			DialContext:         dialer.plain,
+			DialTLSContext:      dialer.secure,
 			Protocols:           protocols,
 			MaxIdleConns:        cfg.IdleTotal,
 			MaxIdleConnsPerHost: cfg.IdlePerHost,
 			IdleConnTimeout:     cfg.IdleTimeout,
 			DisableCompression:  true,
-			// A connection that died without a word would take every request of its host
-			// with it, because HTTP/2 puts them all on one.
-			HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+			HTTP2: &http.HTTP2Config{
+				// A connection that died without a word would take every request of its host
+				// with it, because HTTP/2 puts them all on one.
+				SendPingTimeout: pingAfter, PingTimeout: pingTimeout,
+				// What a receiver sends is held in memory until it is read: by default 4 MiB
+				// for each request in flight.
+				MaxReceiveBufferPerStream: maxResponseBody, MaxReceiveBufferPerConnection: maxHTTP2Unread, MaxReadFrameSize: maxHTTP2Frame,
+			},
 			MaxResponseHeaderBytes: maxResponseHeader,
 		}
 	}
@@ -60,9 +70,9 @@ func newClients(cfg Config) (clients, error) {
 // no cookie kept.
 func (c clients) do(req *http.Request, http2 bool) (*http.Response, error) {
 	if http2 {
-		return c.two.RoundTrip(req)
+		return c.two.RoundTrip(bounded(req))
 	}
-	return c.one.RoundTrip(req)
+	return c.one.RoundTrip(bounded(req))
 }
 
 func (c clients) close() {

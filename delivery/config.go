@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,6 +25,7 @@ type Config struct {
 	Profiles      *profile.Set
 	CheckType     func(*schemas.Delivery) error // asked before the first attempt; an error rejects the delivery, with it as the reason; nil: all pass
 	Egress        egress.Policy
+	Resolver      *net.Resolver        // of receivers' names; nil: the system's
 	RootCAs       *x509.CertPool       // nil: the system's
 	UserAgent     string               // of every request
 	Breaker       BreakerConfig        //

@@ -35,6 +35,9 @@ func (p Policy) Validate() error {
 			if !prefix.IsValid() || prefix != prefix.Masked() {
 				return fmt.Errorf("egress: network %s is not valid; give address/bits with the host bits zero", prefix)
 			}
+			if prefix.Addr().Is4In6() { // mapped addresses are judged as IPv4: it would match nothing
+				return fmt.Errorf("egress: network %s is IPv4 written as IPv6; give it as IPv4", prefix)
+			}
 		}
 	}
 	if slices.Contains(p.Ports, 0) {
@@ -62,6 +65,7 @@ var metadata = []netip.Prefix{
 	netip.MustParsePrefix("169.254.169.254/32"),     // AWS, Azure, GCP, OpenStack, DigitalOcean, Oracle …
 	netip.MustParsePrefix("169.254.170.0/24"),       // AWS task and pod credentials
 	netip.MustParsePrefix("169.254.169.0/24"),       // their neighbours: time, DNS
+	netip.MustParsePrefix("169.254.0.23/32"),        // Tencent
 	netip.MustParsePrefix("168.63.129.16/32"),       // Azure's wire server: a public address
 	netip.MustParsePrefix("100.100.100.200/32"),     // Alibaba
 	netip.MustParsePrefix("192.0.0.192/32"),         // Oracle, older
@@ -121,7 +125,7 @@ func (g *Guard) checkPort(port uint16) error {
 	return nil
 }
 
-// CheckAddr judges one address, and the IPv4 address inside it when it is
+// CheckAddr judges one address, and every IPv4 address inside it when it is
 // one of the forms that carry one. Its error wraps ErrBlocked.
 func (g *Guard) CheckAddr(a netip.Addr) error {
 	if !a.IsValid() {
@@ -131,9 +135,9 @@ func (g *Guard) CheckAddr(a netip.Addr) error {
 	if a.Is4In6() {
 		a = a.Unmap()
 	}
-	inner, carries := carried(a)
-	for _, candidate := range []netip.Addr{a, inner} {
-		if candidate.IsValid() && (contains(metadata, candidate) || contains(g.policy.Deny, candidate)) {
+	inner := carried(a)
+	for _, candidate := range append(inner, a) {
+		if contains(metadata, candidate) || contains(g.policy.Deny, candidate) {
 			return fmt.Errorf("%w: %s", ErrBlocked, a)
 		}
 	}
@@ -147,7 +151,7 @@ func (g *Guard) CheckAddr(a netip.Addr) error {
 	if contains(g.policy.Allow, a) {
 		return nil
 	}
-	if carries || contains(special, a) || g.library.SafeAddr(a) != nil {
+	if len(inner) > 0 || contains(special, a) || g.library.SafeAddr(a) != nil {
 		return fmt.Errorf("%w: %s is not a public address", ErrBlocked, a)
 	}
 	return nil
@@ -157,28 +161,39 @@ func contains(list []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// carried is the IPv4 address that a transition form of IPv6 leads to:
-// mapped (::ffff:a.b.c.d is unmapped before), compatible, translated, NAT64
-// well-known and local-use, 6to4, Teredo, ISATAP.
-func carried(a netip.Addr) (netip.Addr, bool) {
+// carried are the IPv4 addresses that a transition form of IPv6 leads to:
+// compatible, translated, NAT64 well-known and local-use, 6to4, Teredo,
+// ISATAP. (Mapped addresses are unmapped before.) An address can be several at
+// once, and where a gateway cut a local-use NAT64 prefix is not to be seen, so
+// all readings are given.
+func carried(a netip.Addr) (found []netip.Addr) {
 	if !a.Is6() {
-		return netip.Addr{}, false
+		return nil
 	}
 	b := a.As16()
-	last := netip.AddrFrom4([4]byte(b[12:16]))
-	switch {
-	case nat64.Contains(a), nat64Local.Contains(a), translated.Contains(a):
-		return last, true
-	case compatible.Contains(a) && !a.IsLoopback() && !a.IsUnspecified():
-		return last, true
-	case sixToFour.Contains(a):
-		return netip.AddrFrom4([4]byte(b[2:6])), true
-	case teredo.Contains(a):
-		return netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]}), true
-	case b[8]&^2 == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe:
-		return last, true // ISATAP: the interface id names an IPv4 address
+	at := func(places ...int) {
+		found = append(found, netip.AddrFrom4([4]byte{b[places[0]], b[places[1]], b[places[2]], b[places[3]]}))
 	}
-	return netip.Addr{}, false
+	switch {
+	case nat64.Contains(a), translated.Contains(a):
+		at(12, 13, 14, 15)
+	case nat64Local.Contains(a): // RFC 6052: prefixes of 48, 56, 64 and 96 bits; byte 8 is left out
+		at(6, 7, 9, 10)
+		at(7, 9, 10, 11)
+		at(9, 10, 11, 12)
+		at(12, 13, 14, 15)
+	case compatible.Contains(a) && !a.IsLoopback() && !a.IsUnspecified():
+		at(12, 13, 14, 15)
+	case sixToFour.Contains(a):
+		at(2, 3, 4, 5)
+	case teredo.Contains(a): // the server's, and the client's with its bits turned
+		at(4, 5, 6, 7)
+		found = append(found, netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]}))
+	}
+	if b[8]&^2 == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe {
+		at(12, 13, 14, 15) // ISATAP: the interface id names an IPv4 address
+	}
+	return found
 }
 
 var (
