@@ -4,7 +4,6 @@ package delivery
 // (redirects, proxies, compression, cookies).
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net/http"
 	"time"
@@ -38,11 +37,7 @@ func newClients(cfg Config) (clients, error) {
 		protocols := new(http.Protocols)
 		protocols.SetHTTP1(true)
 		protocols.SetHTTP2(http2)
-		config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs}
-		if http2 {
-			config.NextProtos = []string{"h2", "http/1.1"}
-		}
-		dialer := newDialer(guard, cfg.Resolver, config)
+		dialer := newDialer(&cfg, guard, http2)
 		return &http.Transport{
 			Proxy:               nil, // a proxy of the environment would connect in our name, past the guard
 			DialContext:         dialer.plain,

@@ -20,12 +20,17 @@ import (
 // travels as a value, and holds for name look-up, connection and handshake
 // together.
 type dialer struct {
-	net net.Dialer
-	tls *tls.Config
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
+	tls  *tls.Config
 }
 
-func newDialer(guard *egress.Guard, resolver *net.Resolver, config *tls.Config) *dialer {
-	return &dialer{net: net.Dialer{KeepAlive: keepAlivePeriod, Resolver: resolver, Control: guard.Control}, tls: config}
+func newDialer(cfg *Config, guard *egress.Guard, http2 bool) *dialer {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs}
+	if http2 {
+		config.NextProtos = []string{"h2", "http/1.1"}
+	}
+	guarded := &net.Dialer{KeepAlive: keepAlivePeriod, Resolver: cfg.Resolver, Control: guard.Control}
+	return &dialer{dial: guarded.DialContext, tls: config}
 }
 
 // deadlineKey is where a dial finds the time.Time at which its attempt ends.
@@ -51,7 +56,7 @@ func within(ctx context.Context) (context.Context, context.CancelFunc) {
 func (d *dialer) plain(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := within(ctx)
 	defer cancel()
-	return d.net.DialContext(ctx, network, address)
+	return d.dial(ctx, network, address)
 }
 
 func (d *dialer) secure(ctx context.Context, network, address string) (net.Conn, error) {
@@ -61,7 +66,7 @@ func (d *dialer) secure(ctx context.Context, network, address string) (net.Conn,
 	if err != nil {
 		return nil, err
 	}
-	raw, err := d.net.DialContext(ctx, network, address)
+	raw, err := d.dial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}

@@ -41,9 +41,11 @@ func kindOfFault(err error) (kind, words string) {
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return schemas.ErrTimeout, "Connection timeout"
-	case strings.Contains(text, "server response headers exceeded"), strings.Contains(text, "header list larger"), strings.Contains(text, "too many 1xx"):
+	case strings.Contains(text, "server response headers exceeded"), strings.Contains(text, "header list larger"), strings.Contains(text, "header list too large"),
+		strings.Contains(text, "too many 1xx"), strings.Contains(text, "suspiciously long trailer"):
 		return schemas.ErrTooLarge, "Response headers too large"
-	case strings.Contains(text, "malformed"), strings.Contains(text, "invalid header"), strings.Contains(text, "bad Content-Length"), strings.Contains(text, "chunk"):
+	case strings.Contains(text, "malformed"), strings.Contains(text, "invalid header"), strings.Contains(text, "Content-Length"), strings.Contains(text, "chunk"),
+		strings.Contains(text, "transfer encoding"), strings.Contains(text, "PROTOCOL_ERROR"), strings.Contains(text, "FLOW_CONTROL_ERROR"), strings.Contains(text, "FRAME_SIZE_ERROR"):
 		return schemas.ErrReset, "Answer is not valid HTTP"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return schemas.ErrReset, "Connection closed before a complete answer"
