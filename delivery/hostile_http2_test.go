@@ -136,14 +136,23 @@ func TestHostileHTTP2(t *testing.T) {
 		"switches protocols":   {nil, func(p *peer) { _ = p.headers(true, ":status", "101"); p.rest() }, schemas.ErrReset + " http_other " + schemas.ErrTimeout},
 		"no status":            {nil, func(p *peer) { _ = p.headers(true, "x-a", "b"); p.rest() }, schemas.ErrReset},
 		"body without headers": {nil, func(p *peer) { _ = p.WriteData(p.stream, true, []byte("x")); p.rest() }, schemas.ErrReset},
-		"pushes":               {nil, func(p *peer) { _ = p.WriteRawFrame(http2.FramePushPromise, 4, p.stream, []byte{0, 0, 0, 2, 0x88}); p.rest() }, schemas.ErrReset},
+		"pushes": {nil, func(p *peer) {
+			_ = p.WriteRawFrame(http2.FramePushPromise, 4, p.stream, []byte{0, 0, 0, 2, 0x88})
+			p.rest()
+		}, schemas.ErrReset},
 		"huge frame": {nil, func(p *peer) {
 			_ = p.headers(false, ":status", "200")
 			_, _ = p.conn.Write([]byte{0xff, 0xff, 0xff, 0, 0, 0, 0, 0, byte(p.stream)})
 			endless(p.conn, string(chunk))
 		}, schemas.ErrReset},
-		"pings":           {nil, func(p *peer) { go p.rest(); forever(func() error { time.Sleep(time.Millisecond); return p.WritePing(false, [8]byte{1}) }) }, schemas.ErrTimeout},
-		"settings":        {nil, func(p *peer) { go p.rest(); forever(func() error { time.Sleep(time.Millisecond); return p.WriteSettings() }) }, schemas.ErrTimeout},
+		"pings": {nil, func(p *peer) {
+			go p.rest()
+			forever(func() error { time.Sleep(time.Millisecond); return p.WritePing(false, [8]byte{1}) })
+		}, schemas.ErrTimeout},
+		"settings": {nil, func(p *peer) {
+			go p.rest()
+			forever(func() error { time.Sleep(time.Millisecond); return p.WriteSettings() })
+		}, schemas.ErrTimeout},
 		"window overflow": {nil, func(p *peer) { _ = p.WriteWindowUpdate(0, 1<<31-1); p.rest() }, schemas.ErrReset},
 		"resets":          {nil, func(p *peer) { _ = p.WriteRSTStream(p.stream, http2.ErrCodeInternal); p.rest() }, schemas.ErrReset},
 		"refuses streams": {nil, func(p *peer) { _ = p.WriteRSTStream(p.stream, http2.ErrCodeRefusedStream); p.rest() }, schemas.ErrReset + " " + schemas.ErrTimeout},
