@@ -1,5 +1,7 @@
 package delivery
 
+// A DNS server that answers what a test wants.
+
 import (
 	"context"
 	"encoding/binary"

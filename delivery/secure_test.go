@@ -1,5 +1,7 @@
 package delivery
 
+// Receivers that speak TLS by hand, and connections that count what they read.
+
 import (
 	"context"
 	"crypto/tls"
