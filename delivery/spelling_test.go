@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -104,8 +105,12 @@ func spelled(t *rapid.T, a netip.Addr) string {
 // the guard stops it. The resolver here is a helpful one that reads numbers as
 // C libraries do.
 func TestNoSpellingIsDialed(t *testing.T) {
+	forbidden := []string{"127.0.0.1", "127.1.2.3", "0.0.0.0", "10.0.0.1", "100.64.0.1", "169.254.169.254", "172.16.0.1", "192.168.0.1", "168.63.129.16", "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
+		"::1", "::", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::a9fe:a9fe", "2002:7f00:1::", "2001:0:0:0:0:0:80ff:fffe", "fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1"}
 	resolver := nameserver(t, func(name string, kind dnsmessage.Type, _ int) (dnsmessage.Message, bool) {
-		if a, ok := inetAton(name); ok {
+		// A leading zero makes readers differ, and another address of it that may be
+		// anybody's: nothing of this test leaves the machine.
+		if a, ok := inetAton(name); ok && slices.Contains(forbidden, a.String()) {
 			return addresses(name, kind, 0, a.String()), true
 		}
 		return dnsmessage.Message{Header: dnsmessage.Header{RCode: dnsmessage.RCodeNameError}}, true
@@ -121,8 +126,6 @@ func TestNoSpellingIsDialed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	forbidden := []string{"127.0.0.1", "127.1.2.3", "0.0.0.0", "10.0.0.1", "100.64.0.1", "169.254.169.254", "172.16.0.1", "192.168.0.1", "168.63.129.16", "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
-		"::1", "::", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::a9fe:a9fe", "2002:7f00:1::", "2001:0:0:0:0:0:80ff:fffe", "fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1"}
 	blocked := 0
 	rapid.Check(t, func(t *rapid.T) {
 		a := netip.MustParseAddr(rapid.SampledFrom(forbidden).Draw(t, "address"))
