@@ -172,6 +172,7 @@ func TestNamesThatRebindUnderLoad(t *testing.T) {
 					delivered.Add(1)
 				case schemas.ErrBlocked:
 					blocked.Add(1)
+				case schemas.ErrDNS: // both types were asked at a turn that has neither
 				default:
 					t.Errorf("%q %q", out.Row.ErrorKind, out.Row.Error)
 				}
