@@ -107,14 +107,17 @@ func TestClickHouseOutage(t *testing.T) {
 	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
 		t.Errorf("statistics without ClickHouse: %d %s", a.status, a.body)
 	}
-	if resp, err := http.Get(s.api + "/readyz"); err != nil {
-		t.Error(err)
-	} else {
+	eventually(t, "/readyz says that ClickHouse is away", func() error { // what it found is kept for a second
+		resp, err := http.Get(s.api + "/readyz")
+		if err != nil {
+			return err
+		}
 		resp.Body.Close()
 		if resp.StatusCode != http.StatusServiceUnavailable {
-			t.Errorf("/readyz without ClickHouse: %d", resp.StatusCode)
+			return fmt.Errorf("%d", resp.StatusCode)
 		}
-	}
+		return nil
+	})
 	for time.Since(down) < 10*time.Second {
 		publish(20)
 		everything("in a long outage")
