@@ -99,7 +99,7 @@ func (w *world) watch(ctx context.Context, reader *kgo.Client) {
 			return
 		}
 		f.EachRecord(func(r *kgo.Record) {
-			rec := fromKafka(r)
+			rec := FromKafka(r)
 			if tiers[r.Topic] {
 				d, err := schemas.ParseDelivery(&rec)
 				if err != nil {

@@ -67,7 +67,7 @@ func (d *Dispatcher) seed(ctx context.Context, slots []*slot) (rows int, err err
 		want[p] = stretch{from: max(from, start.Offset, end.Offset-count*perPartition), to: end.Offset}
 	}
 	err = readStretches(ctx, d.cfg.Options, t.AttemptsTopic(), want, func(r *kgo.Record) {
-		rec := fromKafka(r)
+		rec := FromKafka(r)
 		n, m, ok := seedMark(&rec)
 		if s := bySlot[n]; ok && s != nil {
 			s.done.mark(m)

@@ -23,7 +23,7 @@ const routedPart = 5000
 func (f *Fanout) event(ctx context.Context, b *Batch, r *kgo.Record) error {
 	started := time.Now()
 	source := f.sources[b.Topic]
-	rec := fromKafka(r)
+	rec := FromKafka(r)
 	ev, err := schemas.ParseEvent(source, &rec)
 	if err == nil {
 		err = f.checkBounds(&ev)

@@ -105,7 +105,7 @@ func (f *fanoutTest) read(topic string, n int) []schemas.Record {
 			f.t.Fatalf("%s has %d records, want %d", topic, len(out), n)
 		}
 		for _, r := range fetches.Records() {
-			out = append(out, fromKafka(r))
+			out = append(out, FromKafka(r))
 		}
 	}
 	return out

@@ -6,7 +6,6 @@ package consumer
 import (
 	"context"
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -46,7 +45,7 @@ func (f *Fanout) invalid(ctx context.Context, b *Batch, r *kgo.Record, rec *sche
 // of it without its own headers.
 func invalidRecord(t schemas.Topology, rec *schemas.Record, pos schemas.Position, reason error, limit int) schemas.Record {
 	ours := func(reason string) []schemas.Header {
-		return []schemas.Header{{Key: schemas.HdrReason, Value: []byte(cutText(reason, maxReason))}, {Key: schemas.HdrSource, Value: []byte(pos.String())}}
+		return []schemas.Header{{Key: schemas.HdrReason, Value: []byte(schemas.Shorten(reason, maxReason))}, {Key: schemas.HdrSource, Value: []byte(pos.String())}}
 	}
 	out := schemas.Record{Topic: t.EventsInvalidTopic(), Partition: rec.Partition % t.Events, Key: rec.Key, Value: rec.Value,
 		Headers: append(rec.Headers[:len(rec.Headers):len(rec.Headers)], ours(reason.Error())...)}
@@ -55,15 +54,4 @@ func invalidRecord(t schemas.Topology, rec *schemas.Record, pos schemas.Position
 		out.Headers = ours(fmt.Sprintf("(excerpt of a record of %d bytes with %d headers) %s", size, len(rec.Headers), reason))
 	}
 	return out
-}
-
-// cutText shortens s to at most n bytes, at a character's border.
-func cutText(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
 }

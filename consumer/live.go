@@ -153,7 +153,7 @@ func (l *Live) read(ctx context.Context, next map[int32]int64) error {
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			next[r.Partition] = r.Offset + 1
-			rec := fromKafka(r)
+			rec := FromKafka(r)
 			a, err := schemas.ParseAttempt(&rec)
 			if err != nil {
 				l.cfg.Log.Debug("an attempt is not shown", "err", err)

@@ -118,7 +118,7 @@ func (m *Mover) take(_ context.Context, b *Batch) error {
 		m.parts[at] = p
 	}
 	for _, r := range b.Records {
-		rec := fromKafka(r)
+		rec := FromKafka(r)
 		due := millisHeader(&rec, schemas.HdrDue)
 		it := &moverItem{rec: rec, due: due, at: fireAt(p.tier, due, millisHeader(&rec, schemas.HdrEnqueued)), batch: b, part: p}
 		it.bytes = int64(producer.RecordSize(&rec))

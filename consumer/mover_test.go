@@ -97,7 +97,7 @@ func readDue(t testing.TB, options []kgo.Opt, topic string) (*dueReader, func())
 			now := time.Now()
 			d.mu.Lock()
 			fs.EachRecord(func(r *kgo.Record) {
-				rec := fromKafka(r)
+				rec := FromKafka(r)
 				got, err := schemas.ParseDelivery(&rec)
 				if err != nil {
 					d.errs = append(d.errs, err)

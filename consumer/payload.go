@@ -48,7 +48,7 @@ func Payload(ctx context.Context, options []kgo.Opt, sources []schemas.EventSour
 			source = s
 		}
 	}
-	rec := fromKafka(records[0])
+	rec := FromKafka(records[0])
 	ev, err := schemas.ParseEvent(source, &rec)
 	if err != nil {
 		return nil, fmt.Errorf("reading the event at %s again: %w", pos, err)

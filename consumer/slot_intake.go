@@ -34,7 +34,7 @@ func (s *slot) take(b *Batch, bytes int64) {
 	now := time.Now()
 	touched := map[*lane]struct{}{}
 	for _, r := range b.Records {
-		rec := fromKafka(r)
+		rec := FromKafka(r)
 		if b.Topic == s.cfg.Topology.ControlTopic() {
 			s.release(recordBytes(r))
 			s.control(&rec, b.Done)
@@ -128,7 +128,7 @@ func (s *slot) deadLimit() int {
 func (s *slot) malformed(rec schemas.Record, cause error, done func(int64), bytes int64) {
 	s.cfg.Logger.Error("a record of a delivery topic cannot be read; it is kept as a dead letter", "topic", rec.Topic, "partition", rec.Partition, "offset", rec.Offset, "error", cause)
 	dead := schemas.Record{Topic: s.cfg.Topology.DeadTopic(), Partition: s.n, Key: rec.Key, Value: rec.Value,
-		Headers: append(rec.Headers, schemas.Header{Key: schemas.HdrReason, Value: []byte("malformed: " + cut(cause.Error(), maxErrorText))})}
+		Headers: append(rec.Headers, schemas.Header{Key: schemas.HdrReason, Value: []byte("malformed: " + schemas.Shorten(cause.Error(), maxErrorText))})}
 	if producer.RecordSize(&dead) > s.deadLimit() {
 		dead.Key, dead.Value = rec.Key[:min(len(rec.Key), maxExcerpt)], rec.Value[:min(len(rec.Value), maxExcerpt)]
 		dead.Headers = []schemas.Header{dead.Headers[len(dead.Headers)-1],

@@ -134,7 +134,7 @@ func (s *slot) condition(id string, info Lane, c schemas.Condition) []schemas.Ev
 	if !s.wanted(info.Tenant, c.Type) {
 		return nil
 	}
-	c.Tenant, c.EndpointID, c.URL = info.Tenant, id, cut(info.URL, maxURLText)
+	c.Tenant, c.EndpointID, c.URL = info.Tenant, id, schemas.Shorten(info.URL, maxURLText)
 	ev, err := c.Event()
 	if err != nil {
 		s.fail(err)

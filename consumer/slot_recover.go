@@ -86,7 +86,7 @@ func (d *Dispatcher) recoverLanes(ctx context.Context, slots []*slot) error {
 	}
 	var bad error
 	apply := func(r *kgo.Record) {
-		rec := fromKafka(r)
+		rec := FromKafka(r)
 		if err := logs[r.Partition].apply(&rec); err != nil && bad == nil {
 			bad = err
 		}
@@ -223,7 +223,7 @@ func (s *slot) found(r *kgo.Record, g *laneLog) {
 	case !known || r.Offset > row.Hi:
 		return
 	}
-	rec := fromKafka(r)
+	rec := FromKafka(r)
 	src, okSrc := rec.Header(schemas.HdrParkSrc)
 	delivery, okID := rec.Header(schemas.HdrDelivery)
 	if pos, err := schemas.ParsePosition(src); okSrc && okID && err == nil {

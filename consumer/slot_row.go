@@ -4,7 +4,6 @@ package consumer
 
 import (
 	"time"
-	"unicode/utf8"
 
 	"github.com/hookstream/hookstream/schemas"
 )
@@ -36,17 +35,6 @@ func (s *slot) row(j *job, row schemas.Attempt, no int, state schemas.State, due
 	if !due.IsZero() {
 		row.NextRetryAt = due.UnixMilli()
 	}
-	row.ResponseBody, row.Error, row.URL = cut(row.ResponseBody, schemas.MaxResponseExcerpt), cut(row.Error, maxErrorText), cut(row.URL, maxURLText)
+	row.ResponseBody, row.Error, row.URL = schemas.Shorten(row.ResponseBody, schemas.MaxResponseExcerpt), schemas.Shorten(row.Error, maxErrorText), schemas.Shorten(row.URL, maxURLText)
 	return row
-}
-
-// cut shortens text to at most max bytes, never inside a character.
-func cut(text string, max int) string {
-	if len(text) <= max {
-		return text
-	}
-	for max > 0 && !utf8.RuneStart(text[max]) {
-		max--
-	}
-	return text[:max]
 }

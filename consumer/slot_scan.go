@@ -120,7 +120,7 @@ func (s *slot) othersWant(but *lane, from int64, now time.Time) bool {
 
 // fromPark takes a record into memory; the lane is nil if it was a repeat.
 func (s *slot) fromPark(l *lane, r *kgo.Record, now time.Time) *lane {
-	rec := fromKafka(r)
+	rec := FromKafka(r)
 	bytes := recordBytes(r)
 	s.bytes += bytes
 	s.budget.hold(bytes)

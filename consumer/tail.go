@@ -226,7 +226,7 @@ func (t *Tail) apply(fetches kgo.Fetches) {
 	to := map[int32]int64{}
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		for _, r := range p.Records {
-			rec := fromKafka(r)
+			rec := FromKafka(r)
 			t.cfg.Apply(&rec)
 			to[p.Partition] = r.Offset + 1
 		}
@@ -266,8 +266,9 @@ func (t *Tail) list(ctx context.Context, client *kgo.Client) (map[int32]int64, e
 	return out, nil
 }
 
-// fromKafka copies no bytes: kgo gives each record its own.
-func fromKafka(r *kgo.Record) schemas.Record {
+// FromKafka is a record that a client read, without the client. It copies no
+// bytes: kgo gives each record its own.
+func FromKafka(r *kgo.Record) schemas.Record {
 	rec := schemas.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value, Time: r.Timestamp}
 	if len(r.Headers) > 0 {
 		rec.Headers = make([]schemas.Header, len(r.Headers))

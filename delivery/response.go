@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/hookstream/hookstream/schemas"
 )
@@ -46,15 +45,7 @@ func readBody(resp *http.Response) (excerpt string, err error) {
 
 // clip makes text of bytes: valid UTF-8, at most MaxResponseExcerpt bytes.
 func clip(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= schemas.MaxResponseExcerpt {
-		return s
-	}
-	cut := schemas.MaxResponseExcerpt
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut]
+	return schemas.Shorten(strings.ToValidUTF8(s, "\uFFFD"), schemas.MaxResponseExcerpt)
 }
 
 // kindOfStatus is the error kind of a status that is no success.

@@ -104,7 +104,7 @@ func (d *Deduper) handle(ctx context.Context, b *consumer.Batch) error {
 
 // record copies one record, or says that it repeats another one.
 func (d *Deduper) record(ctx context.Context, b *consumer.Batch, r *kgo.Record) error {
-	rec := fromKafka(r)
+	rec := consumer.FromKafka(r)
 	in, err := schemas.ParseInbound(&rec)
 	if err != nil {
 		d.setAside(ctx, b, &rec, err)
@@ -163,7 +163,7 @@ func (d *Deduper) setAside(ctx context.Context, b *consumer.Batch, rec *schemas.
 	note := schemas.Record{Topic: d.cfg.Topology.InboundParkedTopic(), Partition: rec.Partition, Key: rec.Key[:min(len(rec.Key), 1<<10)],
 		Headers: []schemas.Header{
 			{Key: schemas.HdrRaw, Value: []byte(pos.String())},
-			{Key: schemas.HdrError, Value: []byte(cutText(cause.Error(), maxErrorText))},
+			{Key: schemas.HdrError, Value: []byte(schemas.Shorten(cause.Error(), maxErrorText))},
 			{Key: schemas.HdrRetries, Value: []byte("0")}}}
 	d.append(ctx, b, rec.Offset, note, resultRefused, func(err error) {
 		d.group.Fail(fmt.Errorf("parking a note of the webhook at %s: %w", pos, err))

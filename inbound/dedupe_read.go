@@ -7,13 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/hookstream/hookstream/schemas"
 )
 
 // span is the offsets [from, to) of one partition.
@@ -94,28 +91,5 @@ func patiently(ctx context.Context, call func() error) error {
 	}
 }
 
-// fromKafka copies no bytes: the client gives each record its own.
-func fromKafka(r *kgo.Record) schemas.Record {
-	rec := schemas.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value, Time: r.Timestamp}
-	if len(r.Headers) > 0 {
-		rec.Headers = make([]schemas.Header, len(r.Headers))
-		for i, h := range r.Headers {
-			rec.Headers[i] = schemas.Header{Key: h.Key, Value: h.Value}
-		}
-	}
-	return rec
-}
-
 // maxErrorText bounds an error's text in a record, in bytes.
 const maxErrorText = 4 << 10
-
-// cutText shortens s to at most n bytes, at a character's border.
-func cutText(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/hookstream/hookstream/consumer"
 	"github.com/hookstream/hookstream/schemas"
 )
 
@@ -76,7 +77,7 @@ func (d *Deduper) seed(ctx context.Context, parts map[int32]map[string]*decider)
 			return copies, err
 		}
 		err = readBack(ctx, d.cfg.Options, topic, want, func(r *kgo.Record) {
-			rec := fromKafka(r)
+			rec := consumer.FromKafka(r)
 			in, err := schemas.ParseInbound(&rec)
 			if _, again := rec.Header(hdrRequeued); err != nil || again || in.Raw.Topic != raw || in.Raw.Partition != r.Partition {
 				return
@@ -118,7 +119,7 @@ func (d *Deduper) checkOriginals(ctx context.Context, adm *kadm.Client, parts ma
 	}
 	var wrong error
 	err = readBack(ctx, d.cfg.Options, raw, want, func(r *kgo.Record) {
-		rec := fromKafka(r)
+		rec := consumer.FromKafka(r)
 		if id, _ := rec.Header(schemas.HdrInbound); id != ids[r.Partition] {
 			wrong = fmt.Errorf("offset %d of %s/%d has webhook %q where %q was copied from: %w", r.Offset, raw, r.Partition, id, ids[r.Partition], errWentBack)
 		}

@@ -161,7 +161,7 @@ func (h *Handlers) handle(ctx context.Context, b *consumer.Batch) error {
 	part := h.parts[b.Partition]
 	h.mu.Unlock()
 	for _, r := range b.Records {
-		rec := fromKafka(r)
+		rec := consumer.FromKafka(r)
 		it := &handlerItem{rec: &rec, batch: b, part: part}
 		var err error
 		if it.in, err = schemas.ParseInbound(&rec); err != nil {
@@ -211,7 +211,7 @@ func (h *Handlers) wants(it *handlerItem) bool {
 	switch {
 	case slices.Contains(h.cfg.Notices, in.Type):
 		h.metrics.count(otherTypes, resultNotice)
-		h.log.Info("the sender announces a retry", append(about(in), "body", cutText(string(in.Body), 512))...)
+		h.log.Info("the sender announces a retry", append(about(in), "body", schemas.Shorten(string(in.Body), 512))...)
 		return false
 	case h.rest == nil:
 		h.metrics.count(otherTypes, resultUnhandled)

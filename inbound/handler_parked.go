@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/hookstream/hookstream/consumer"
 	"github.com/hookstream/hookstream/producer"
 	"github.com/hookstream/hookstream/schemas"
 )
@@ -32,7 +33,7 @@ const (
 // park writes an event to the parked topic, its body as it came; it is done
 // once that is acked.
 func (h *Handlers) park(it *handlerItem, cause error, retries int) {
-	text := cutText(strings.ToValidUTF8(cause.Error(), "�"), maxErrorText)
+	text := schemas.Shorten(strings.ToValidUTF8(cause.Error(), "�"), maxErrorText)
 	ours := []schemas.Header{
 		{Key: schemas.HdrError, Value: []byte(text)},
 		{Key: schemas.HdrRetries, Value: strconv.AppendInt(nil, int64(retries), 10)},
@@ -116,7 +117,7 @@ func ListParked(ctx context.Context, cfg ParkedConfig) ([]Parked, error) {
 	var out []Parked
 	gone := map[string]bool{}
 	err = readBack(ctx, cfg.Options, cfg.Parked, want, func(r *kgo.Record) {
-		rec := fromKafka(r)
+		rec := consumer.FromKafka(r)
 		if at, ok := rec.Header(hdrRequeued); ok {
 			gone[at] = true
 			return

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/hookstream/hookstream/consumer"
 	"github.com/hookstream/hookstream/schemas"
 )
 
@@ -75,7 +76,7 @@ func (h *Handlers) seed(ctx context.Context, parts map[int32]*handlerPart) error
 		}
 	}
 	return readBack(ctx, h.cfg.Options, h.cfg.Topic, want, func(r *kgo.Record) {
-		rec := fromKafka(r)
+		rec := consumer.FromKafka(r)
 		if in, err := schemas.ParseInbound(&rec); err == nil {
 			parts[r.Partition].seen.again(&rec, &in)
 		}

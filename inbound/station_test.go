@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
+	"github.com/hookstream/hookstream/consumer"
 	"github.com/hookstream/hookstream/internal/kafkatest"
 	"github.com/hookstream/hookstream/producer"
 	"github.com/hookstream/hookstream/schemas"
@@ -124,7 +125,7 @@ func (s *station) all(topic string) []schemas.Record {
 		want[o.Partition] = span{start.Offset, o.Offset}
 	})
 	var out []schemas.Record
-	if err := readBack(ctx, s.Options(), topic, want, func(r *kgo.Record) { out = append(out, fromKafka(r)) }); err != nil {
+	if err := readBack(ctx, s.Options(), topic, want, func(r *kgo.Record) { out = append(out, consumer.FromKafka(r)) }); err != nil {
 		s.t.Fatal(err)
 	}
 	return out

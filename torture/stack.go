@@ -95,7 +95,7 @@ func (s *stack) addReceiver(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("finding this program: %w", err)
 	}
-	port, err := freePort()
+	port, err := devstack.FreePort()
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (s *stack) dev() error {
 	var ports [3]int
 	for i := range ports {
 		var err error
-		if ports[i], err = freePort(); err != nil {
+		if ports[i], err = devstack.FreePort(); err != nil {
 			return err
 		}
 	}
@@ -151,14 +151,14 @@ func (s *stack) cluster(ctx context.Context) error {
 	// A client of Kafka goes where the broker tells it to. So each process has
 	// a listener of its own, which the broker advertises as the process's way.
 	b := &broker{ctx: ctx, cfg: devstack.RealKafkaConfig{Dir: filepath.Join(s.cfg.Dir, "kafka"), Progress: os.Stderr}}
-	main, err := freePort()
+	main, err := devstack.FreePort()
 	if err != nil {
 		return err
 	}
 	b.cfg.Port, s.brokers = main, fmt.Sprintf("127.0.0.1:%d", main)
 	ways := map[string]int{}
 	for _, p := range plans {
-		port, err := freePort()
+		port, err := devstack.FreePort()
 		if err != nil {
 			return err
 		}
@@ -169,7 +169,7 @@ func (s *stack) cluster(ctx context.Context) error {
 	}
 	s.parts = append(s.parts, &part{name: "kafka", role: roleKafka, proc: b})
 
-	port, err := freePort()
+	port, err := devstack.FreePort()
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (s *stack) cluster(ctx context.Context) error {
 	s.parts = append(s.parts, &part{name: "clickhouse", role: roleEngine, way: "clickhouse", ready: s.engine + "/ping",
 		proc: s.process("clickhouse", s.cfg.Binary, "clickhouse", "--listen", addr, "--data", filepath.Join(s.cfg.Dir, "clickhouse"))})
 	for _, p := range plans {
-		port, err := freePort()
+		port, err := devstack.FreePort()
 		if err != nil {
 			return err
 		}

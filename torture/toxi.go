@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/hookstream/hookstream/internal/devstack"
 )
 
 // toxiproxy is fetched and built by Go at the first run, by package and version.
@@ -41,7 +43,7 @@ func startToxi(ctx context.Context, dir string) (*toxi, error) {
 			return nil, fmt.Errorf("building toxiproxy: %w: %s", err, out)
 		}
 	}
-	port, err := freePort()
+	port, err := devstack.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +59,7 @@ func (t *toxi) close() { t.proc.kill() }
 
 // proxy opens a way to upstream and returns the address to use instead.
 func (t *toxi) proxy(ctx context.Context, name, upstream string) (port int, err error) {
-	if port, err = freePort(); err != nil {
+	if port, err = devstack.FreePort(); err != nil {
 		return 0, err
 	}
 	return port, t.proxyAt(ctx, name, port, upstream)

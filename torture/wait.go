@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -31,15 +30,6 @@ func await(ctx context.Context, what string, within time.Duration, ask func() er
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-}
-
-func freePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("finding a free port: %w", err)
-	}
-	defer ln.Close() //nolint:errcheck // only its number mattered
-	return ln.Addr().(*net.TCPAddr).Port, nil
 }
 
 // client asks hookstream's API as root.

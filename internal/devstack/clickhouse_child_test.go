@@ -51,7 +51,7 @@ const testPassword = "s3cret'\\"
 // startChild starts a server on a new folder and port and waits for it.
 func startChild(t testing.TB) *child {
 	t.Helper()
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

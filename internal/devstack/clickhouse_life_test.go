@@ -17,7 +17,7 @@ import (
 
 func TestClickHouseTwoProcessesOneFolder(t *testing.T) {
 	c := startChild(t)
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestClickHouseStops(t *testing.T) {
 
 // TestClickHouseAlone: without a parent at its standard input, SIGTERM ends it.
 func TestClickHouseAlone(t *testing.T) {
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

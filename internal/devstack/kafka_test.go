@@ -223,7 +223,7 @@ func (k *kafkaChild) kill() {
 // TestKafkaSurvivesKill kills the broker in mid-traffic, several times. Every
 // acknowledged record and every acknowledged commit is there afterwards.
 func TestKafkaSurvivesKill(t *testing.T) {
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +352,7 @@ func TestKafkaSurvivesKill(t *testing.T) {
 // TestKafkaBoundByBytesSurvivesKill: what the byte bound removes is the oldest
 // only, and the end offset stays over a kill.
 func TestKafkaBoundByBytesSurvivesKill(t *testing.T) {
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func StartRealKafka(ctx context.Context, cfg RealKafkaConfig) (*RealKafka, error
 		return nil, err
 	}
 	if cfg.Port == 0 {
-		if cfg.Port, err = freePort(); err != nil {
+		if cfg.Port, err = FreePort(); err != nil {
 			return nil, err
 		}
 	}
@@ -173,7 +173,8 @@ func lastLines(path string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], " | ")
 }
 
-func freePort() (int, error) {
+// FreePort is a port on 127.0.0.1 that nobody listened on a moment ago.
+func FreePort() (int, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("finding a free port: %w", err)

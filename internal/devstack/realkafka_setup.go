@@ -117,7 +117,7 @@ func writeKafkaProperties(cfg RealKafkaConfig) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("making kafka's data folder: %w", err)
 	}
-	controller, err := freePort()
+	controller, err := FreePort()
 	if err != nil {
 		return "", err
 	}

@@ -22,7 +22,7 @@ import (
 func superviseClickHouse(t *testing.T, edit func(*SupervisorConfig)) *Supervisor {
 	t.Helper()
 	lib := testLibrary(t)
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
